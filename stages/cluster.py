@@ -36,7 +36,7 @@ from stages.comparing.thumbnails import BOUNDS
 
 @section
 class Params:
-    """What is a cluster, and which of its images stays."""
+    """Settings that decide which images form a cluster, and which image of a cluster stays."""
 
     linkage: Annotated[
         Literal["components", "complete", "star"],
@@ -145,7 +145,7 @@ def _of_thumbnails(params: Params) -> list[str]:
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
     """Return the columns that determine the result.
 
-    Dates and contrasts are included only where a rule reads dates or contrasts."""
+    Dates are included only if a keep rule reads dates, contrasts only with `min_contrast`."""
     more = ({"contrast"} if params.min_contrast else set()) | ({"digest"} if params.dismissed else set())
     metric = settings("pairs.metric")
     measured = ("measured",) if metric == "mse" or params.linkage != "components" or params.dismissed else ()
@@ -192,7 +192,7 @@ USES = (
     "thumbnail.plugins",
 )
 ADDED_USES: Mapping[str, Scalar] = {"pairs.mirror": False, "pairs.exposure": "compare"}
-"""Keys of later versions that determine the result, with the value that changes nothing."""
+"""Keys that later versions added to USES, each with the value that leaves earlier results valid."""
 
 
 def uses(settings: Settings) -> Sequence[str]:

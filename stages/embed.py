@@ -75,7 +75,7 @@ class Params:
 
     @property
     def options(self) -> ModelOptions:
-        """Return what the config says about a model's input."""
+        """Return the options of a model that the config sets."""
         return ModelOptions(self.size, self.layout, self.mean, self.scale, self.output)
 
 

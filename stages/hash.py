@@ -19,7 +19,7 @@ from xxhash import xxh3_128_hexdigest
 
 from pipeline.messages.errors import TaskError
 from pipeline.stage import CacheKey, Inputs, Job, Output, Preflight, Settings, Stage, Task, Upstream, section
-from stages.comparing.functions import RAISED, imported, said
+from stages.comparing.functions import RAISED, error_text, imported
 from stages.comparing.metrics.hamming import HASHES, MIRRORED_HASHES
 from stages.comparing.thumbnails import pixels, thumbnail_shape
 from stages.kernels.measure.identity import identities, shift_bits
@@ -34,8 +34,8 @@ FAST: Mapping[str, HashFunction] = {
     "xxh3_128": xxh3_128_hexdigest,
     "blake3": lambda image: blake3(image).hexdigest(),
 }
-"""Hashes that hashlib lacks. xxh3_128 is the fastest, and not meant to resist forgery: no result relies on it but
-`pairs.same_hash`."""
+"""Hashes that hashlib lacks. xxh3_128 is the fastest, but does not resist forgery: of all results, only
+`pairs.same_hash` relies on these hashes."""
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 TOGETHER = 256
 """Thumbnails that are turned at a time."""
@@ -45,7 +45,7 @@ NO_TEXT = (type(None), bytes, bytearray, np.ndarray)
 
 @section
 class Params:
-    """Which hash is computed, and of what."""
+    """The hash function and its input."""
 
     function: Annotated[
         str,
@@ -115,11 +115,11 @@ def schema(params: Params, settings: Settings) -> pa.Schema:
 
     hash_*           hashes of the shifted thumbnail, turned; hash_mirrored_*: mirrored, then turned
     identity         digest of the thumbnail as it is
-    identity_turned  digest of the least form of the thumbnail over its turns: over the quarter turns that keep its
-                     shape; with pairs.mirror, over the turns that are compared
+    identity_turned  digest of the least of the thumbnail's turned forms, in the order of bytes; the turns are the
+                     quarter turns that keep the thumbnail's shape, or, with pairs.mirror, the compared turns
     turn             the smallest turn that gives the least form
-    symmetry         how many of these turns leave the thumbnail unchanged
-    unchanged        these turns as bits
+    symmetry         number of turns that leave the thumbnail unchanged
+    unchanged        the turns that leave the thumbnail unchanged, as bits
 
     Only with pairs.mirror: hash_mirrored_*, unchanged."""
     mirror = settings("pairs.mirror")
@@ -184,9 +184,9 @@ def _hashes(images: NDArray[np.uint8], paths: Sequence[str], params: Params) -> 
 def _hash(function: HashFunction, image: NDArray[np.uint8], path: str, params: Params) -> str:
     try:
         given = function(as_image(image) if params.takes == "image" else image)
-        text = None if _says_nothing(given) else str(given)
+        text = None if _loses_value(given) else str(given)
     except RAISED as error:
-        raise TaskError(f"hash.function {params.function} failed on {path}: {said(error)}") from error
+        raise TaskError(f"hash.function {params.function} failed on {path}: {error_text(error)}") from error
     if text is None or not _is_unicode(text):
         came = type(given).__name__ if text is None else "text with lone surrogates"
         raise TaskError(f"hash.function {params.function}: expected text, got {came} for {path}")
@@ -203,7 +203,7 @@ def as_image(pixels: NDArray[np.uint8]) -> Image.Image:
     return Image.frombytes(MODES[channels], (width, height), pixels.tobytes())
 
 
-def _says_nothing(given: object) -> bool:
+def _loses_value(given: object) -> bool:
     """Return whether str() omits a part of the value, or prints an address."""
     kind = type(given)
     return isinstance(given, NO_TEXT) or (kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__)

@@ -48,8 +48,8 @@ class Params:
 def schema(params: Params, settings: Settings) -> pa.Schema:
     """Return the artifact's schema.
 
-    partition  number of the image's part in the summary
-    row        row of the image in its thumbnail artifact
+    partition        number of the image's partition in the list `parts` of the summary
+    row              row of the image in its thumbnail artifact
     vector           with pairs.embedding: as in the stage embed; empty where the image has no vector
     vector_identity  digest of the vector; empty where the image has no vector"""
     return pa.schema(

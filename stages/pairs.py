@@ -39,15 +39,15 @@ from stages.comparing.order import ordered_pairs
 from stages.kernels.bounds.keys import KEPT
 
 DEFAULT_THRESHOLD = 200.0
-PROCESS, AN_IMAGE = 400 << 20, 2_500
+PROCESS, PER_IMAGE = 400 << 20, 2_500
 """Bytes of a comparing process, and bytes per image of its blocks; see tests/benchmarks/memory.py."""
-A_VECTOR = 2 * 4 * 1_024
+PER_VECTOR = 2 * 4 * 1_024
 """Bytes per image and turn with metric embedding: a long vector, as stored and as compared."""
 
 
 @section
 class Params:
-    """What is compared, and what is a match."""
+    """Settings that decide which images are compared, and which pairs are matches."""
 
     metric: Annotated[
         str,
@@ -92,7 +92,10 @@ class Params:
     ] = "compare"
     same: Annotated[
         Literal["any", "dimensions", "aspect"],
-        Field(description="compare only images of equal dimensions or aspect ratio; with rotations, turned ones too"),
+        Field(
+            description="compare only images of equal dimensions or aspect ratio; with rotations, width and height may "
+            "be swapped"
+        ),
     ] = "any"
     same_hash: Annotated[
         Literal["compare", "zero", "skip"],
@@ -106,15 +109,15 @@ class Params:
         Literal["any", "across", "within"],
         Field(
             description="across: compare only images of different folders; within: only images of the same folder; "
-            "folders are those of folder_depth"
+            "see folder_depth"
         ),
     ] = "any"
     folder_depth: Annotated[
         int,
         Field(
             ge=0,
-            description="for folders: levels of folders below each input that tell images apart; 0: the inputs "
-            "themselves",
+            description="for folders: number of levels below each input after which the path of a folder is cut; 0: "
+            "each input is one folder",
         ),
     ] = 1
     identical: Annotated[
@@ -193,8 +196,8 @@ def memory(upstream: Upstream, params: Params) -> int:
         block += partition.size
         largest = max(largest, block)
         block = 0 if partition.notes["closes_block"] else block
-    vector = A_VECTOR * params.comparison.turns if params.metric == "embedding" else 0
-    return PROCESS + INDEXES + KEPT + 2 * largest * (AN_IMAGE + vector)
+    vector = PER_VECTOR * params.comparison.turns if params.metric == "embedding" else 0
+    return PROCESS + INDEXES + KEPT + 2 * largest * (PER_IMAGE + vector)
 
 
 def warm_up(upstream: Upstream, exists: Callable[[str], bool]) -> None:
@@ -222,7 +225,7 @@ def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
 def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     """Return the matches of one block pair, sorted by both paths.
 
-    The summary is the ledger; the stats are the pairs left after each filter."""
+    The summary is the ledger; the stats are the numbers of pairs by filter."""
     from stages.comparing.block_pairs import matches_of
 
     ledger: dict[str, Any] = {}

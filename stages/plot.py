@@ -130,7 +130,7 @@ USES = (
     "thumbnail.plugins",
 )
 ADDED_USES: Mapping[str, Scalar] = {"pairs.mirror": False, "pairs.exposure": "compare"}
-"""Keys of later versions that determine the report, with the value that changes nothing."""
+"""Keys that later versions added to USES, each with the value that leaves earlier reports valid."""
 
 
 def uses(settings: Settings) -> Sequence[str]:
@@ -140,7 +140,7 @@ def uses(settings: Settings) -> Sequence[str]:
 
 STAGE: Stage[Params] = Stage(
     "plot",
-    version=16,
+    version=17,
     needs=NEEDS,
     params=Params,
     schema=SCHEMA,

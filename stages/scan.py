@@ -57,9 +57,7 @@ class Params:
     ] = False
     columns: Annotated[
         tuple[str, ...],
-        Field(
-            description="values beside images to keep as columns: of tables, lists, metadata, and files in containers"
-        ),
+        Field(description="names of values beside images (in tables, lists, metadata, containers) to keep as columns"),
     ] = ()
     trust: Annotated[
         Literal["mtime", "ctime", "bytes"],

@@ -44,7 +44,7 @@ Count = int | str
 
 @section
 class Params:
-    """What changes the pixels."""
+    """Size and colours of thumbnails, and limits of decoding."""
 
     size: Annotated[
         tuple[SideLength, SideLength], Field(description="width and height of a thumbnail, 4 to 1024 each")

@@ -21,7 +21,7 @@ settings.load_profile("shared-machine")
 
 
 def looked_up_once(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Ask once what is installed where Python imports from: the answers take a tenth of the time of a small run."""
+    """Cache look-ups of installed packages by sys.path: the look-ups take a tenth of the time of a small run."""
 
     @functools.cache
     def known(path: tuple[str, ...], *arguments: Any, **named: Any) -> Any:
@@ -36,13 +36,13 @@ for name in ("version", "entry_points"):
 
 @pytest.fixture(autouse=True)
 def own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One command of a user acts on files at a time: tests that run side by side are as many users."""
+    """Give each test process a state folder of its own, since one command of a user acts on files at a time."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "state"))
 
 
 @pytest.fixture(autouse=True)
 def own_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Decoding sets a limit of Pillow for its whole process: let no test meet the limit of another one."""
+    """Restore Pillow's limit on pixels after each test, since decoding sets the limit for the whole process."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
 
 
@@ -80,7 +80,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 class LeftOut:
-    """Counts the tests of each file that `-m` leaves out, in this process or in those of pytest-xdist, and says so."""
+    """A plugin that counts and prints the slow tests that `-m` leaves out, also under pytest-xdist."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
@@ -94,16 +94,16 @@ class LeftOut:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Take the counts of a process of pytest-xdist: each collects the same tests."""
+        """Copy the counts of a process of pytest-xdist; all processes collect the same tests."""
         self.counts = getattr(node, "workeroutput", {}).get("left_out") or self.counts
 
     def pytest_sessionfinish(self) -> None:
-        """Hand the counts of a process of pytest-xdist to the one that prints."""
+        """Send the counts of a process of pytest-xdist to the main process."""
         if hasattr(self.config, "workeroutput"):
             self.config.workeroutput["left_out"] = dict(self.counts)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Say which tests were left out, and how to run them."""
+        """Print the number of left-out tests by file, and the command that runs these tests."""
         if self.counts and self.config.option.markexpr == "not slow":
             files = ", ".join(f"{file} {count}" for file, count in sorted(self.counts.items()))
             said = f"left out: {sum(self.counts.values())} slow tests, which `pytest -n 2 -m slow` runs: {files}"
@@ -112,5 +112,5 @@ class LeftOut:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Watch what is left out."""
+    """Register the plugin that counts left-out tests."""
     config.pluginmanager.register(LeftOut(config), "left-out")

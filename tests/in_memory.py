@@ -1,7 +1,7 @@
-"""Stages without a pipeline: artifacts, job and settings that live in memory.
+"""Compute stages without a pipeline: artifacts, job and settings in memory.
 
-A stage that reads a column or a setting which its fingerprints do not know of would take a stale artifact for a current
-one: here it fails."""
+A stage fails here if the stage reads a column or a setting that is not in its fingerprints, since such a stage would
+take a stale artifact for a current artifact."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def compute(
     task: Task | None = None,
     **job: Any,
 ) -> tuple[MemoryArtifact, Result]:
-    """Compute one task of a stage; returns its artifact and the Result that described it."""
+    """Compute one task of a stage; return the artifact and the task's Result."""
     task = task or Task("test", tuple((artifact.stage, artifact.key) for artifact in inputs))
     own = {f"{stage.name}.{name}": value for name, value in vars(params).items()}
     every = MemoryJob(task, {**own, **settings}, folder, **job)

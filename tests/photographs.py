@@ -1,4 +1,4 @@
-"""Pictures that have what photographs have: light and shade of every size, edges, and grain."""
+"""Make pictures like photographs: light and shade of every size, edges, and grain."""
 
 from __future__ import annotations
 

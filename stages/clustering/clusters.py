@@ -22,7 +22,7 @@ from stages.comparing.figure import column_of
 
 
 class Choices(Protocol):
-    """What is a cluster, and which of its images stays; see the stage's `Params`."""
+    """Settings that decide which images form a cluster, and which image of a cluster stays."""
 
     @property
     def linkage(self) -> str: ...
@@ -50,17 +50,18 @@ def clustered(
     threshold = choices.threshold if choices.threshold is not None else job.settings("pairs.threshold")
     flat = flat_paths(thumbnails, choices.min_contrast)
     matches = Matches(inputs.of("pairs"), column_of(job.settings("pairs.metric")), threshold, flat)
-    graph = matches.graph() if choices.linkage != "components" or choices.dismissed else None  # else streamed
-    paths, family = (graph.paths, graph.families()) if graph else matches.chained()
+    # Connected components need no graph in memory: the matches are streamed.
+    graph = matches.graph() if choices.linkage != "components" or choices.dismissed else None
+    paths, family = (graph.paths, graph.families()) if graph else matches.component_labels()
     images = members_of(inputs, job, paths, of_thumbnails, of_scan)
     sharpness = Sharpness(job, family)
-    around = keepers.Around(family, lambda: per_folder(readable_paths(thumbnails)))
-    ranking = keepers.ranked(images.table, choices.keep, sharpness, around)
-    apart: dict[int, set[int]] = {}
+    context = keepers.RankingContext(family, lambda: per_folder(readable_paths(thumbnails)))
+    ranking = keepers.ranked(images.table, choices.keep, sharpness, context)
+    excluded: dict[int, set[int]] = {}
     if choices.dismissed:
         pairs = dismissed.unchanged(choices.dismissed, job.task.spec["dismissed"])
-        apart = dismissed.apart(pairs, images.table["digest"].to_pylist())
-    labels = graph.clusters(choices.linkage, ranking.places, apart) if graph else family
+        excluded = dismissed.dismissed_images(pairs, images.table["digest"].to_pylist())
+    labels = graph.clusters(choices.linkage, ranking.places, excluded) if graph else family
     rows, cluster = rows_by_cluster(labels, ranking.places)
     members = images.take(rows)
     first = np.diff(cluster, prepend=-1) != 0
@@ -74,7 +75,7 @@ def clustered(
         "keeper": first,
         "rank": np.arange(len(rows)) - keeper,
         "reason": pa.array(reasons, pa.string()),
-        "dismissed": np.array([other in apart.get(image, ()) for image, other in sides], bool),
+        "dismissed": np.array([other in excluded.get(image, ()) for image, other in sides], bool),
         "mse_to_keeper": distances.to_keeper,
         "size": np.bincount(cluster)[cluster],
         "diameter": distances.diameter[cluster],

@@ -31,7 +31,7 @@ NAMES = (
 )
 """Patterns of names of files and folders, in lower case."""
 SHORT = 4
-"""Least length of a name that is significant within a longer name."""
+"""Least length of a name for `longer`: shorter names occur in other names by chance."""
 
 
 def matcher(patterns: Sequence[str]) -> Callable[[str], bool]:

@@ -37,7 +37,7 @@ def read(files: Sequence[str]) -> frozenset[Pair]:
     return frozenset(found)
 
 
-def mark(pairs: Iterable[Pair]) -> str:
+def digest_of(pairs: Iterable[Pair]) -> str:
     """Return a digest of pairs that does not depend on their order."""
     return hashlib.sha256("\n".join(f"{a} {b}" for a, b in sorted(pairs)).encode()).hexdigest()
 
@@ -48,7 +48,7 @@ def spec(files: Sequence[str]) -> dict[str, str]:
     Raises:
         ValueError: a file does not hold pairs of digests.
         OSError: a file can't be read."""
-    return {"dismissed": mark(read(files))} if files else {}
+    return {"dismissed": digest_of(read(files))} if files else {}
 
 
 def unchanged(files: Sequence[str], expected: object) -> frozenset[Pair]:
@@ -58,10 +58,10 @@ def unchanged(files: Sequence[str], expected: object) -> frozenset[Pair]:
 
     Raises:
         TaskError: the pairs changed, or can't be read."""
-    return read_unchanged("cluster.dismissed", lambda: read(files), mark, expected)
+    return read_unchanged("cluster.dismissed", lambda: read(files), digest_of, expected)
 
 
-def apart(pairs: Iterable[Pair], digests: Sequence[str]) -> dict[int, set[int]]:
+def dismissed_images(pairs: Iterable[Pair], digests: Sequence[str]) -> dict[int, set[int]]:
     """Return, by dismissed image, the images that the dismissed image must not match.
 
     digests  digest of each image; images are numbered by their index in `digests`"""

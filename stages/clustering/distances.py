@@ -1,6 +1,6 @@
-"""Compute mean squared errors inside clusters.
+"""Compute mean squared errors (MSE) inside clusters.
 
-The errors are those of each member to its keeper, and those of each cluster's farthest pair.
+The result is the MSE of each member to its keeper, and the MSE of each cluster's farthest pair.
 
 Recorded matches are used where the metric is mse. Other pairs are measured from the thumbnails, unless an earlier
 artifact holds the distance (`earlier.py`)."""
@@ -92,8 +92,8 @@ def inside(inputs: Inputs, job: Job, images: ImageRows, keeper: Ints, cluster: I
         _recorded(inputs, places, keeper, cluster, to_keeper, known, most)
     _to_keepers(measure, keeper, to_keeper, np.zeros(len(keeper), np.int64))
     np.maximum.at(most, cluster, to_keeper)
-    open_ = (known < sizes * (sizes - 1) // 2) & (sizes > 2) & np.isnan(diameter)
-    _spreads(measure, cluster, to_keeper, np.flatnonzero(open_), most)
+    incomplete = (known < sizes * (sizes - 1) // 2) & (sizes > 2) & np.isnan(diameter)
+    _spreads(measure, cluster, to_keeper, np.flatnonzero(incomplete), most)
     return Inside(to_keeper, np.where(np.isnan(diameter), most, diameter))
 
 
@@ -145,12 +145,12 @@ def _to_keepers(measure: _Measure, keeper: Ints, to_keeper: Doubles, turn: Ints)
             to_keeper[members], turn[members] = measure.pairs(held, thumbnails, of_keeper, np.arange(len(members)))
 
 
-def _spreads(measure: _Measure, cluster: Ints, to_keeper: Doubles, open_: Ints, most: Doubles) -> None:
-    """Raise `most` to the diameter of clusters with unrecorded pairs.
+def _spreads(measure: _Measure, cluster: Ints, to_keeper: Doubles, incomplete: Ints, most: Doubles) -> None:
+    """Raise `most` to the diameter of each cluster in `incomplete`, which has unrecorded pairs.
 
     Copies of a keeper have the keeper's distances, so copies are left out."""
-    wanted = np.isin(cluster, open_) & (to_keeper > 0)
-    wanted |= np.isin(cluster, open_) & (np.diff(cluster, prepend=-1) != 0)
+    wanted = np.isin(cluster, incomplete) & (to_keeper > 0)
+    wanted |= np.isin(cluster, incomplete) & (np.diff(cluster, prepend=-1) != 0)
     rows = np.flatnonzero(wanted)
     ends = np.flatnonzero(np.diff(cluster[rows], append=-1)) + 1
     start = 0

@@ -4,8 +4,8 @@ The diameter of a cluster follows from the thumbnails of its images alone, and t
 thumbnails: other rules, another threshold, and matches elsewhere change neither. So a diameter is copied where the same
 images form a cluster as before, and a distance where the cluster also has the same keeper.
 
-Matches are recorded distances where the metric is mse, and `pairs.same_hash: zero` records 0 without a measurement:
-where such rows exist, nothing is copied."""
+With metric mse, recorded matches count as distances inside clusters. If some of these rows were not measured
+(`pairs.same_hash: zero` records 0 instead), nothing is copied."""
 
 from __future__ import annotations
 
@@ -27,14 +27,16 @@ Doubles = NDArray[np.float64]
 def held(inputs: Inputs, job: Job, images: ImageRows, keeper: Ints, cluster: Ints) -> tuple[Doubles, Doubles]:
     """Return the distances that the latest earlier artifact holds, nan where unknown.
 
-    For the arguments, see `inside`.
+    images   rows of thumbnails, with the column path
+    keeper   row of each image's keeper, int64 (n,)
+    cluster  number of each image's cluster, int64 (n,), ascending from 0
 
     The results are the distance of each image to its keeper, float64 (n,), and the diameter of each cluster, float64
-    (clusters,). Damaged artifacts are passed over."""
+    (clusters,). Damaged artifacts are skipped."""
     for base in job.bases():
         try:
-            usual = job.settings("pairs.metric") != "mse" or (_measured(base.inputs) and _measured(inputs))
-            if base.artifact.rows and usual:
+            measured = job.settings("pairs.metric") != "mse" or (_measured(base.inputs) and _measured(inputs))
+            if base.artifact.rows and measured:
                 return _of(base, inputs, images, keeper, cluster)
         except ArtifactDamaged:
             continue

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.messages.errors import TaskError
 from stages.clustering import copy_names
 from stages.clustering.originals import conversions, encoding_order, pixels_of
-from stages.comparing.functions import RAISED, imported, said
+from stages.comparing.functions import RAISED, error_text, imported
 
 Ints = NDArray[np.int64]
 Rule: TypeAlias = str | Mapping[str, str | Sequence[str]]
@@ -22,8 +22,8 @@ Rule: TypeAlias = str | Mapping[str, str | Sequence[str]]
 PREFERRED = ("raw", "tiff", "png", "jpeg")
 """Default order of formats of the rule `format`."""
 PATHS = ("alphabetical", "shortest", "shallowest", "deepest")
-FAMILIES = {"MPO": "jpeg"}
-"""Format names that count as another format, as the thumbnail stage writes the names."""
+SAME_FORMAT = {"MPO": "jpeg"}
+"""Values of the column `format` that count as another format in the rule `format`."""
 SECOND = 10**9
 """Nanoseconds of a second: a smaller difference of file dates only tells the order of copying."""
 LAST = np.iinfo(np.int64).max
@@ -115,7 +115,7 @@ def _original(images: pa.Table, family: Ints) -> list[Key]:
 def _of_format(column: pa.ChunkedArray, wanted: Sequence[str]) -> Ints:
     places = {name.lower(): place for place, name in reversed(list(enumerate(wanted)))}
     names = pc.utf8_upper(column).to_pylist()
-    return np.array([places.get(FAMILIES.get(name, name.lower()), len(wanted)) for name in names], np.int64)
+    return np.array([places.get(SAME_FORMAT.get(name, name.lower()), len(wanted)) for name in names], np.int64)
 
 
 def _avoid(images: pa.Table, patterns: Sequence[str], family: Ints) -> Key:
@@ -172,7 +172,7 @@ def _of_function(images: pa.Table, name: str) -> NDArray[np.float64]:
         try:
             found[number] = float(function(image))
         except RAISED as error:
-            raise TaskError(f"cluster.keep: {name} failed on {image['path']}: {said(error)}") from error
+            raise TaskError(f"cluster.keep: {name} failed on {image['path']}: {error_text(error)}") from error
         if np.isnan(found[number]):
             raise TaskError(f"cluster.keep: {name}: expected a number, got nan for {image['path']}")
     return -found

@@ -13,13 +13,13 @@ original    a file's encoding shows earlier encodings; the rule decides nothing 
 avoid       names such as "Backup 2015" and "IMG_1 (1).jpg" are evidence; dates of files are weaker evidence, since
             programs that copy, unpack or download files set dates arbitrarily
 oldest      a re-encoding is younger than its source; among byte-identical files the oldest date counts for all,
-            since
-            a backup may have kept a date that its source has lost
+            since a backup may have kept a date that its source has lost
 live        among byte-identical files, the file stays whose folder holds more pictures without a copy elsewhere: a
             backup is less complete than its source
 path        fewest folders; then bytes, then alphabetical order, which are weak evidence
 
-`live` also decides where no rule names `live`, before alphabetical order; after the rule `path` no tie remains."""
+Rules without `live` are followed by `live`, then by alphabetical order of the paths; the rule `path` itself is
+alphabetical order and leaves no ties."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def _may_tie(rules: Sequence[Rule]) -> bool:
 
 
 @dataclass(frozen=True)
-class Around:
+class RankingContext:
     """The context in which images are ranked.
 
     family  number of each image's connected component of matches, int64 (n,)
@@ -167,7 +167,10 @@ class Ranking:
 
 
 def ranked(
-    images: pa.Table, rules: Sequence[Rule], sharpness: Callable[[pa.Table], NDArray[np.float64]], around: Around
+    images: pa.Table,
+    rules: Sequence[Rule],
+    sharpness: Callable[[pa.Table], NDArray[np.float64]],
+    context: RankingContext,
 ) -> Ranking:
     """Rank images by the rules.
 
@@ -182,16 +185,16 @@ def ranked(
     for rule in (*rules, *last):
         match named(rule):
             case "live":
-                keys.append(_live(images, keys, around))
+                keys.append(_live(images, keys, context))
             case "oldest":
-                keys += oldest(images, _alike(images, around.family) if "live" in rules else None)
+                keys += oldest(images, _alike(images, context.family) if "live" in rules else None)
             case "sharpness":
                 keys.append(Key(-sharpness(images), "sharper"))
             case _:
-                keys += keys_of(images, rule, around.family)
+                keys += keys_of(images, rule, context.family)
     if {"live", "oldest"} <= set(map(named, rules)):
         keys += oldest(images)
-    keys += keys_of(images, "path", around.family)
+    keys += keys_of(images, "path", context.family)
     order = np.lexsort([key.values for key in reversed(keys)])
     places = np.empty(len(order), np.int64)
     places[order] = np.arange(len(order))
@@ -209,12 +212,12 @@ def _alike(images: pa.Table, family: Ints) -> Ints:
     return numbers.reshape(-1).astype(np.int64)
 
 
-def _live(images: pa.Table, keys: Sequence[Key], around: Around) -> Key:
+def _live(images: pa.Table, keys: Sequence[Key], context: RankingContext) -> Key:
     """Return the key of the rule `live`.
 
     The rule ranks folders by the images that no image of their family beats by `keys`, the keys of earlier rules."""
-    order = np.lexsort([*(key.values for key in reversed(keys)), around.family])
-    first = np.diff(around.family[order], prepend=-1) != 0
+    order = np.lexsort([*(key.values for key in reversed(keys)), context.family])
+    first = np.diff(context.family[order], prepend=-1) != 0
     start = np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))
     best = np.ones(len(order), bool)
     for key in keys:
@@ -223,5 +226,5 @@ def _live(images: pa.Table, keys: Sequence[Key], around: Around) -> Key:
     good = np.empty(len(order), bool)
     good[order] = best
     folders = folders_of(images["path"]).to_pylist()
-    places = less_live(folders, around.family, good, around.images())
+    places = less_live(folders, context.family, good, context.images())
     return Key(places, "in the folder with the most images that have no copy elsewhere")

@@ -38,12 +38,14 @@ def account(expected: Mapping[str, int], pairs: Sequence[Artifact], left_over: i
     left_over  number of images that belong to no block"""
     got = {pair.key: _accounted(pair.summary) for pair in pairs}
     short = sorted(key for key in expected.keys() | got.keys() if expected.get(key, -1) != got.get(key, -2))
-    if short or left_over:
+    if short:
         some = ", ".join(f"{key}: {got.get(key, 0):,} of {expected.get(key, 0):,}" for key in short[:5])
         raise TaskError(
             f"the ledger is short: {len(short):,} of {len(expected):,} block pairs have wrong counts "
             f"({some}); delete these files from the run's folder pairs/ and run again"
         )
+    if left_over:
+        raise TaskError(f"the ledger is short: {left_over:,} images belong to no block; run the same command again")
 
 
 def _accounted(ledger: Mapping[str, int]) -> int:

@@ -29,7 +29,7 @@ class Matches:
 
     column     name of the column of distances
     threshold  the greatest distance of a match
-    flat       paths of images that match nothing"""
+    flat       paths of images with too little contrast to match"""
 
     pairs: Sequence[Artifact]
     column: str
@@ -52,10 +52,8 @@ class Matches:
                 if matching:
                     yield matching
 
-    def chained(self) -> tuple[pa.Array, Ints]:
-        """Return the sorted paths of all images with a match, and their components.
-
-        The components are numbers, int64 (n,).
+    def component_labels(self) -> tuple[pa.Array, Ints]:
+        """Return the sorted paths of all images with a match, and the number of each image's component, int64 (n,).
 
         Memory is linear in the number of images, not of matches."""
         numbers: dict[str, int] = {}
@@ -89,7 +87,7 @@ class Graph:
     paths     paths of the images, sorted
     a, b      numbers of a match's images, int64 (m,), a[i] < b[i]
     distance  distance of each match
-    measured  false where equal hashes stand in for a measurement"""
+    measured  false where the distance is recorded for equal hashes, without a measurement"""
 
     paths: pa.Array
     a: Ints
@@ -97,22 +95,22 @@ class Graph:
     distance: NDArray[np.float64]
     measured: NDArray[np.bool_]
 
-    def clusters(self, how: str, rank: Ints, apart: Mapping[int, Collection[int]]) -> Ints:
+    def clusters(self, how: str, rank: Ints, dismissed: Mapping[int, Collection[int]]) -> Ints:
         """Return the cluster number of each image, int64 (n,).
 
-        how    `cluster.linkage`
-        rank   see `linkage.star`
-        apart  see `groups`"""
-        groups, count = self.groups(apart), len(self.paths)
+        how        `cluster.linkage`
+        rank       a different number for each image; of a cluster by `star`, the image of least rank is the keeper
+        dismissed  see `groups`"""
+        groups, count = self.groups(dismissed), len(self.paths)
         if how == "complete":
-            return linkage.complete(count, groups.a, groups.b, groups.distance)[groups.stands]
+            return linkage.complete(count, groups.a, groups.b, groups.distance)[groups.representative]
         if how == "star":
             best = rank.copy()
-            np.minimum.at(best, groups.stands, rank)
-            return linkage.star(best, groups.a, groups.b)[groups.stands]
+            np.minimum.at(best, groups.representative, rank)
+            return linkage.star(best, groups.a, groups.b)[groups.representative]
         forest = components.Forest()
         forest.join(groups.a, groups.b)
-        return forest.labels(count)[groups.stands]
+        return forest.labels(count)[groups.representative]
 
     def families(self) -> Ints:
         """Return the component of each image, int64 (n,), dismissed pairs included."""
@@ -120,39 +118,39 @@ class Graph:
         forest.join(self.a, self.b)
         return forest.labels(len(self.paths))
 
-    def groups(self, apart: Mapping[int, Collection[int]]) -> Groups:
+    def groups(self, dismissed: Mapping[int, Collection[int]]) -> Groups:
         """Merge images at distance 0 into one node.
 
-        With `pairs.identical: group`, often only one of several identical images was compared with others; its
-        distances hold for all identical images.
+        With `pairs.identical: group`, often only one of several identical images was compared with others; the
+        distances of this image hold for all identical images.
 
-        apart  for each dismissed image, images that must not match the image, in both directions; dismissed images stay
-               nodes of their own"""
+        dismissed  for each dismissed image, the images that must not match the image, in both directions; dismissed
+                   images stay nodes of their own"""
         same = components.Forest()
         zero = self.measured & (self.distance == 0)
         same.join(self.a[zero], self.b[zero])
         _, kind = np.unique(same.labels(len(self.paths)), return_inverse=True)
-        alone = np.isin(np.arange(len(kind)), list(apart))
+        alone = np.isin(np.arange(len(kind)), list(dismissed))
         keys = np.where(alone, kind.max(initial=0) + 1 + np.arange(len(kind)), kind)
         _, first, number = np.unique(keys, return_index=True, return_inverse=True)
-        stands = first[number].astype(np.int64)
+        representative = first[number].astype(np.int64)
         a, b, distance = _edges(kind[self.a], kind[self.b], self.distance)
-        if apart:
-            a, b, distance = _apart(a, b, distance, kind, np.unique(stands), apart)
+        if dismissed:
+            a, b, distance = _image_edges(a, b, distance, kind, np.unique(representative), dismissed)
         else:
             first_of = np.unique(kind, return_index=True)[1]
             a, b = first_of[a], first_of[b]
-        return Groups(stands, *_edges(a, b, distance))
+        return Groups(representative, *_edges(a, b, distance))
 
 
 @dataclass(frozen=True)
 class Groups:
-    """The graph of nodes, each an image that represents identical images.
+    """The graph of the representatives of identical images.
 
-    stands          the representative of each image, int64 (n,)
+    representative  the representative of each image, int64 (n,)
     a, b, distance  matches of representatives, as in `Graph`"""
 
-    stands: Ints
+    representative: Ints
     a: Ints
     b: Ints
     distance: Doubles
@@ -170,8 +168,8 @@ def _edges(a: Ints, b: Ints, distance: Doubles) -> tuple[Ints, Ints, Doubles]:
     return a[new], b[new], distance[order][new]
 
 
-def _apart(
-    a: Ints, b: Ints, distance: Doubles, kind: Ints, images: Ints, apart: Mapping[int, Collection[int]]
+def _image_edges(
+    a: Ints, b: Ints, distance: Doubles, kind: Ints, images: Ints, dismissed: Mapping[int, Collection[int]]
 ) -> tuple[Ints, Ints, Doubles]:
     """Return edges between kinds of identical images as edges between images.
 
@@ -193,7 +191,7 @@ def _apart(
     found += zip(
         images[starts[a[alone]]].tolist(), images[starts[b[alone]]].tolist(), distance[alone].tolist(), strict=True
     )
-    kept = [edge for edge in found if edge[1] not in apart.get(edge[0], ())]
+    kept = [edge for edge in found if edge[1] not in dismissed.get(edge[0], ())]
     columns = list(zip(*kept, strict=True)) or [(), (), ()]
     return np.array(columns[0], np.int64), np.array(columns[1], np.int64), np.array(columns[2], np.float64)
 

@@ -55,8 +55,8 @@ def members_of(
     members = rows_of(inputs.of("thumbnail"), ["path", *of_thumbnails], paths)
     table = members.table
     if of_scan:
-        dates = rows_of(inputs.of("scan"), ["path", *of_scan], paths).table
+        scanned = rows_of(inputs.of("scan"), ["path", *of_scan], paths).table
         for name in of_scan:
-            table = table.append_column(name, dates[name])
+            table = table.append_column(name, scanned[name])
     references = are_references(table["path"], job.settings("inputs.reference"))
     return members._replace(table=table.append_column("reference", references))

@@ -1,7 +1,7 @@
 """Estimate which image of a family is the original, for the keep rule `original`.
 
 A family is a connected component of matches. An original is no lossless conversion of a lossy file, has few signs of
-encoding again, and is stored as the camera wrote the image."""
+re-encoding, and is stored as the camera wrote the image."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def encoding_order(images: pa.Table) -> Ints:
     The likeliest original comes first.
 
     The order is RAW, HEIF of a camera, JPEG with a camera's tables, lossless formats, other JPEGs by their signs of
-    encoding again, other HEIF, and formats that no camera writes."""
+    re-encoding, other HEIF, and formats that no camera writes."""
     quality = _quality(images)
     jpeg, heif, has_camera = _form(images, *JPEG), _form(images, "HEIF"), _are(pc.is_valid(images["camera"]), True)
     own = _are(images["tables"], "own")

@@ -26,26 +26,26 @@ from stages.kernels.rules import MatchRules
 def matches_of(
     indexes: Sequence[Artifact],
     comparison: Comparison,
-    wanted: str,
+    device_name: str,
     job: Job,
     ledger: dict[str, Any],
     levels: dict[str, Any],
 ) -> Iterator[pa.Table]:
     """Yield the matches of one block pair, sorted by both paths.
 
-    indexes  index artifacts of the blocks; a single artifact for a block that is compared with itself
-    wanted   `pairs.device`
-    ledger   receives the counts of pairs
-    levels   receives the pairs left after each filter
+    indexes      index artifacts of the blocks; a single artifact for a block that is compared with itself
+    device_name  `pairs.device`
+    ledger       receives the counts of pairs
+    levels       receives the numbers of pairs by filter
 
     Raises:
         TaskError: the device does not exist."""
-    device = _device(wanted)
-    how = job.settings("thumbnail.decode"), job.settings("thumbnail.channels")
+    device = _device(device_name)
+    decode, channels = job.settings("thumbnail.decode"), job.settings("thumbnail.channels")
     tables = [index_table(index, comparison) for index in indexes]
     blocks = read_blocks(tables, comparison, *rule_inputs(comparison, job.settings))
     kind = kind_of(comparison)(comparison, thumbnail_shape(job.settings), device)
-    first = None if len(blocks) > 1 or kind.symmetric(comparison) else blocks[0].ungroup()
+    grouped = None if len(blocks) > 1 or kind.symmetric(comparison) else blocks[0].ungroup()
     idle = ruled_out(blocks[0], blocks[-1])
     known = None if idle else earlier_matches(job, blocks, kind, comparison)
     idle = idle or (known is not None and known.covers_all(kind.limit))
@@ -62,20 +62,20 @@ def matches_of(
         )
         if inside is not None:
             found = copies.with_copies(found, inside, blocks[0].representatives[rows])
-        if first is not None:  # record pairs of copies with the group's first image only
-            found = found.where((first[found.a] != first[found.b]) | (first[found.a] == found.a))
-        yield from match_tables(found, blocks, kind, comparison, *how)
+        if grouped is not None:  # of identical images, record only pairs with the group's first image
+            found = found.where((grouped[found.a] != grouped[found.b]) | (grouped[found.a] == found.a))
+        yield from match_tables(found, blocks, kind, comparison, decode, channels)
         job.advance(job.task.size * (rows.stop - rows.start) // len(sides[0]))
     if diagonal:
-        copies.enter(pair.ledger, blocks[0], comparison)
+        copies.add_to_ledger(pair.ledger, blocks[0], comparison)
     counts = [len(block.table) for block in blocks]
     total = counts[0] * (counts[0] - 1) // 2 if diagonal else counts[0] * counts[1]
     ledger |= {"pairs_total": total, **asdict(pair.ledger)}
     levels |= {**asdict(pair.levels), "device": device.name}
 
 
-def _device(wanted: str) -> arrays.Device:
+def _device(name: str) -> arrays.Device:
     try:
-        return arrays.choose(wanted)
+        return arrays.choose(name)
     except arrays.NoDevice as error:
         raise TaskError(f"pairs.device: {error}") from error

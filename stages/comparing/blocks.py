@@ -58,7 +58,7 @@ def index_table(artifact: Artifact, comparison: Comparison) -> pa.Table:
 def coarse_vectors(artifact: Artifact, shape: Shape, zero_mean: bool) -> Floats:
     """Return the vectors of a block's coarse sums, float32 (n, d); cached per process.
 
-    zero_mean  see `coarse.vectors`"""
+    zero_mean  subtract the mean of each channel"""
     sums = artifact.table([COARSE])[COARSE].combine_chunks().flatten().to_numpy()
     return coarse.vectors(sums.reshape(-1, coarse.length(shape)), shape, zero_mean=zero_mean)
 
@@ -78,7 +78,7 @@ def group_columns(comparison: Comparison) -> list[str]:
     return wanted
 
 
-def _turned_alike(comparison: Comparison) -> bool:
+def _groups_turned(comparison: Comparison) -> bool:
     """Return whether an image may represent turned copies of itself."""
     return comparison.turns > 1 and kind_of(comparison).turns_alike
 
@@ -90,7 +90,7 @@ def _identity(comparison: Comparison) -> tuple[str, ...]:
     columns hold the turn to the common form, and the turns that leave the thumbnail unchanged."""
     if comparison.metric == "embedding":
         return (VECTOR_IDENTITY,)
-    if not _turned_alike(comparison):
+    if not _groups_turned(comparison):
         return ("identity",)
     return ("identity_turned", "turn", "unchanged" if comparison.mirror else "symmetry")
 
@@ -130,15 +130,14 @@ class Block:
             keys += [] if self.folder is None else [self.folder]
             self.representative = groups.representatives(np.stack(keys, axis=1))
         self.turn, self.unchanged = zeros, np.ones(len(table), np.uint8)
-        if _turned_alike(comparison) and comparison.identical == "group":
+        if _groups_turned(comparison) and comparison.identical == "group":
             self.turn, kept = self.ints("turn"), self.ints(_identity(comparison)[-1])
             self.unchanged = kept.astype(np.uint8) if comparison.mirror else OF_SYMMETRY[kept]
 
     def ungroup(self) -> Ints:
         """Make every image its own representative; return the previous representatives.
 
-        This is for distances that are not symmetric: the distance of a pair depends on which image comes first, so no
-        image can represent another image."""
+        A distance that is not symmetric depends on which image comes first, so no image can represent another image."""
         before, self.representative = self.representative, np.arange(len(self.table))
         return before
 
@@ -230,7 +229,7 @@ def read_blocks(
         for numbers, kind in zip(numbered, np.split(kinds.reshape(-1).astype(np.int64), ends), strict=True):
             numbers["kind"] = kind
     if comparison.metric == "embedding":
-        _set_apart(numbered, tables)
+        _exclude_without_vector(numbered, tables)
     if comparison.identical == "group":
         for numbers, codes in zip(numbered, _codes(tables, [_identity(comparison)[0]]), strict=True):
             numbers["identity"] = codes[:, 0]
@@ -240,16 +239,16 @@ def read_blocks(
     return [Block(table, comparison, numbers, references) for table, numbers in zip(tables, numbered, strict=True)]
 
 
-def _set_apart(numbered: Sequence[dict[str, Ints]], tables: Sequence[pa.Table]) -> None:
+def _exclude_without_vector(numbered: Sequence[dict[str, Ints]], tables: Sequence[pa.Table]) -> None:
     """Give each image without a vector a kind of its own, so that the image is compared with no other image."""
-    apart = 0
+    excluded = 0
     for numbers, table in zip(numbered, tables, strict=True):
         missing = np.flatnonzero(np.asarray(pc.equal(table[VECTOR_IDENTITY], "").to_numpy(), np.bool_))
         if len(missing):
             kind = numbers.get("kind", np.zeros(len(table), np.int64)).copy()
-            kind[missing] = -1 - apart - np.arange(len(missing))
+            kind[missing] = -1 - excluded - np.arange(len(missing))
             numbers["kind"] = kind
-            apart += len(missing)
+            excluded += len(missing)
 
 
 def _codes(tables: Sequence[pa.Table], names: Sequence[str]) -> list[Ints]:

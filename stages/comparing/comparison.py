@@ -75,8 +75,8 @@ class Comparison:
 
         shape  height, width and channels of a thumbnail
 
-        Sums of squares are restored from stored distances, which are float64. For a high threshold and large
-        thumbnails the sums are too large for this; see `zero_mean.RESTORED`."""
+        Sums of squares are restored from stored distances, which are float64; only sums below `zero_mean.RESTORED` can
+        be restored. With a high threshold and large thumbnails, sums may be larger."""
         if self.metric != "mse":
             yield (
                 f"pairs.exposure: ignore is for metric mse, got metric {self.metric}; set pairs.metric=mse, or "

@@ -50,22 +50,22 @@ def with_copies(found: MatchArrays, inside: MatchArrays, representatives: Ints) 
     return joined([found, inside.where(here)])
 
 
-def enter(ledger: Ledger, block: Block, comparison: Comparison) -> None:
+def add_to_ledger(ledger: Ledger, block: Block, comparison: Comparison) -> None:
     """Add the pairs within groups to a ledger.
 
     Such pairs are not compared. A pair counts as skipped if a rule excludes the pair: equal hashes (`same_hash: skip`),
     one folder (`folders: across`), or two references (`references: skip`). All other pairs are identical, and match."""
     sizes = np.bincount(block.representative, minlength=len(block.table))
     pairs = sizes * (sizes - 1) // 2
-    apart = int(
+    skipped = int(
         pairs.sum()
         if comparison.same_hash == "skip" or block.folder is not None
         else 0
         if block.settled is None
         else pairs[block.settled].sum()
     )
-    within = int(pairs.sum()) - apart
-    ledger.skipped_by_rule += apart
-    if within:
-        ledger.identical += within
-        ledger.matches += within
+    identical = int(pairs.sum()) - skipped
+    ledger.skipped_by_rule += skipped
+    if identical:
+        ledger.identical += identical
+        ledger.matches += identical

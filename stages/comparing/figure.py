@@ -25,7 +25,7 @@ class Figure:
     about: str
     whole: bool = False
 
-    def said(self, value: float) -> str:
+    def text(self, value: float) -> str:
         """Return a distance as text, without the name."""
         return human_mse(value) if self.column == "mse" else human_number(value)
 
@@ -39,8 +39,8 @@ def figure_of(settings: Settings) -> Figure:
     """Return how distances by `pairs.metric` are shown."""
     metric = settings("pairs.metric")
     if metric == "mse":
-        apart = ", brightness apart" if settings("pairs.exposure") == "ignore" else ""
-        return Figure("mse", "MSE", f"mean squared error between thumbnails{apart}")
+        exposure = ", brightness ignored" if settings("pairs.exposure") == "ignore" else ""
+        return Figure("mse", "MSE", f"mean squared error between thumbnails{exposure}")
     if metric == "hamming":
         return Figure(column_of(metric), "distance", "bits in which hashes differ", whole=True)
     if metric == "embedding":

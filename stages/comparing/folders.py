@@ -1,7 +1,7 @@
 """Find the folder of each image for the rule `pairs.folders`.
 
-This folder is the image's own folder. If the own folder lies more than `pairs.folder_depth` levels below the image's
-input, the folder `pairs.folder_depth` levels below the input, around the own folder, is taken instead."""
+The path of the image's folder is cut after `pairs.folder_depth` levels below the image's input: for the input /p and
+depth 1, the images /p/x/1.jpg and /p/x/y/2.jpg lie in the folder /p/x."""
 
 from __future__ import annotations
 

@@ -54,6 +54,6 @@ def model_file(embedding: str | None) -> Path | None:
     return Path(embedding.removeprefix(ONNX)) if embedding and embedding.startswith(ONNX) else None
 
 
-def said(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """Return an exception of a user's function as one line of text."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

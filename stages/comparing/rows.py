@@ -95,7 +95,7 @@ def thumbnail_table(
     kind = form.field("coarse").type
     # Lists of nulls instead of null lists: pyarrow before 26 can't read null lists of a fixed size.
     values = pa.array(sums.ravel().astype(kind.value_type.to_pandas_dtype()), mask=np.repeat(missing, kind.list_size))
-    names = [name for name in FileFacts._fields if name in form.names]  # those of BOX come last
+    names = [name for name in FileFacts._fields if name in form.names]  # the columns of BOX come last
     found = pa.array([row[: len(names)] for row, _ in rows], pa.struct([form.field(name) for name in names]))
     known = {name: scan.column(name) for name in SCAN} | {
         "thumbnail": pa.Array.from_buffers(

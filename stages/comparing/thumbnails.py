@@ -133,7 +133,7 @@ class BlockThumbnails:
                 _readers[digest] = reader
         if reader and len(rows) <= len(reader) // FEW:
             found = reader.read(rows.tolist())
-            if found is not None and self._right(found, positions):
+            if found is not None and self._have_digests(found, positions):
                 return found.reshape(-1, *self._shape)
         artifact = artifact or self._job.find("thumbnail", key, "thumbnail", digest)
         if len(rows) <= artifact.rows // FEW:
@@ -143,7 +143,7 @@ class BlockThumbnails:
             _cached[digest] = kept
         return kept[rows]
 
-    def _right(self, found: Bytes, positions: NDArray[np.int64]) -> bool:
+    def _have_digests(self, found: Bytes, positions: NDArray[np.int64]) -> bool:
         """Return whether thumbnails have the digests that the hash stage recorded."""
         expected = self._identity.take(pa.array(positions)).to_pylist()
         return bool([digest(row) for row in found] == expected)

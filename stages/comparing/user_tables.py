@@ -38,12 +38,12 @@ def read_rows(path: Path, columns: Sequence[str], what: str = "") -> list[tuple[
         raise ValueError(f"{path}: expected CSV or Parquet{what} with the columns {', '.join(columns)}") from error
 
 
-def read_unchanged(key: str, read: Callable[[], Table], mark: Callable[[Table], str], expected: object) -> Table:
+def read_unchanged(key: str, read: Callable[[], Table], digest: Callable[[Table], str], expected: object) -> Table:
     """Return the content of a user's files, if the content is unchanged since the run was planned.
 
     key       config key that names the files
     read      reads the content
-    mark      returns a digest of the content
+    digest    returns a digest of the content
     expected  the digest in the task's spec
 
     Raises:
@@ -52,6 +52,6 @@ def read_unchanged(key: str, read: Callable[[], Table], mark: Callable[[Table], 
         content = read()
     except (ValueError, OSError) as error:
         raise TaskError(f"{key}: {error}") from error
-    if mark(content) != expected:
+    if digest(content) != expected:
         raise TaskError(f"{key}: a file changed during the run; run the same command again")
     return content

@@ -1,7 +1,7 @@
 """Compute on arrays: NumPy in, NumPy out; no files, no Dask, no Parquet.
 
 compare.py      compare the images of two blocks, exactly, without a loop over pairs
-rules.py        what a match is, what an earlier result knows, and the counts of a block pair
+rules.py        the rules of a match, the matches of an earlier artifact, the counts of a block pair
 positions.py    positions of images in sorted arrays: searched, paired, excluded
   bounds/       lower bounds of distances
   filters/      find the pairs that the bounds can't exclude, and measure these pairs

@@ -1,6 +1,6 @@
 """Choose the array library: NumPy, or CuPy on a GPU.
 
-Both libraries are used through the array API standard. If numba is installed, numba compiles the loops over bytes."""
+Both libraries are used through the array API standard. If numba is installed, numba compiles the inner loops."""
 
 from __future__ import annotations
 
@@ -99,17 +99,17 @@ def compiled() -> bool:
     return importlib.util.find_spec("numba") is not None
 
 
-_calls: Counter[str] = Counter()
+_items: Counter[str] = Counter()
 """Number of items that this process has passed to each loop, by the loop's name."""
 
 
-def loops(name: str, items: int, enough: int) -> Any:
+def native_for(name: str, items: int, enough: int) -> Any:
     """Return the module `measure.native` if loading its loop `name` saves time, else None.
 
     items   number of items that the caller is about to pass to the loop
     enough  number of items per process from which the loop saves more time than the half second of loading"""
-    _calls[name] += items
-    if _calls[name] < enough or not compiled():
+    _items[name] += items
+    if _items[name] < enough or not compiled():
         return None
     from stages.kernels.measure import native
 

@@ -6,7 +6,7 @@ shows that most pairs would pass the filter (flat images, scans of text, frames 
 are bounded and measured one after the other. No step loops over pairs in Python.
 
 Memory: room for `Tuning.candidates` pairs (or `Tuning.rows` rows of pairs), for matches among `Tuning.pairs` pairs, and
-for what `filters/refine.py` takes."""
+for `Tuning.gathered` bytes of points."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from stages.kernels.rules import EarlierMatches, Ledger, MatchRules
 from stages.kernels.tuning import Tuning
 
 FOLDERS = 16
-"""Greatest number of folders in a run of rows for which each folder is compared on its own with all other folders."""
+"""If the rows of a run lie in at most FOLDERS folders, each folder is compared on its own with all other folders."""
 TUNING = Tuning()
 """The default tuning of a `BlockPair`."""
 

@@ -4,8 +4,8 @@ A member is a cut if its hash is the least among `window` members on either side
 neighbours only: adding or removing a member moves the cuts near that member and no others. Every cut for a wide
 window is also a cut for a narrower window.
 
-In random order a member is the least of 2w+1 members with probability 1/(2w+1), so the mean distance of two cuts is
-2w+1. Two cuts are at least w+1 members apart."""
+Let w be the window. In random order a member is the least of 2w+1 members with probability 1/(2w+1), so the mean
+distance of two cuts is 2w+1. Two cuts are at least w+1 members apart."""
 
 from __future__ import annotations
 

@@ -42,14 +42,14 @@ def pair_counts(a: Side, b: Side | None, kind_a: Ints, kind_b: Ints, in_a: Mask,
 
     kind_a, kind_b  number of each image's kind, int64 (n,); only images of one kind are counted together"""
     kinds = np.unique(np.concatenate([kind_a, kind_b]))
-    images_a, stand_a = counts_by_kind(a.weight[in_a], kind_a[in_a], kinds)
+    images_a, representatives_a = counts_by_kind(a.weight[in_a], kind_a[in_a], kinds)
     if b is not None:
-        images_b, stand_b = counts_by_kind(b.weight[in_b], kind_b[in_b], kinds)
-        covered = int((images_a * images_b).sum())
-        return int((stand_a * stand_b).sum()), covered, int(images_a.sum()) * int(images_b.sum())
+        images_b, representatives_b = counts_by_kind(b.weight[in_b], kind_b[in_b], kinds)
+        pairs = int((representatives_a * representatives_b).sum())
+        return pairs, int((images_a * images_b).sum()), int(images_a.sum()) * int(images_b.sum())
     squares = int((a.weight[in_a] ** 2).sum())
-    covered = (int((images_a**2).sum()) - squares) // 2
-    return int((stand_a * (stand_a - 1) // 2).sum()), covered, (int(images_a.sum()) ** 2 - squares) // 2
+    pairs = int((representatives_a * (representatives_a - 1) // 2).sum())
+    return pairs, (int((images_a**2).sum()) - squares) // 2, (int(images_a.sum()) ** 2 - squares) // 2
 
 
 def joint(kind_a: Ints, folder_a: Ints, kind_b: Ints, folder_b: Ints) -> tuple[Ints, Ints]:
@@ -69,15 +69,15 @@ def counted(a: Side, b: Side | None) -> Ledger:
     everyone = np.ones(len(a), bool), np.ones(len(other), bool)
     settled_both = settled_of(a), settled_of(other)
     kinds = a.kind, other.kind
-    pairs, covered, images = pair_counts(a, b, *kinds, *everyone)
-    settled, within, _ = pair_counts(a, b, *kinds, *settled_both)
-    pairs, covered = pairs - settled, covered - within
+    pairs, of_images, total = pair_counts(a, b, *kinds, *everyone)
+    settled, settled_images, _ = pair_counts(a, b, *kinds, *settled_both)
+    pairs, of_images = pairs - settled, of_images - settled_images
     if a.folder is not None and other.folder is not None:
         kinds = joint(a.kind, a.folder, other.kind, other.folder)
-        alike, below, _ = pair_counts(a, b, *kinds, *everyone)
-        both, twice, _ = pair_counts(a, b, *kinds, *settled_both)
-        pairs, covered = pairs - alike + both, covered - below + twice
-    return Ledger(decided=pairs, identical=covered - pairs, skipped_by_rule=images - covered)
+        in_folder, in_folder_images, _ = pair_counts(a, b, *kinds, *everyone)
+        both, both_images, _ = pair_counts(a, b, *kinds, *settled_both)
+        pairs, of_images = pairs - in_folder + both, of_images - in_folder_images + both_images
+    return Ledger(decided=pairs, identical=of_images - pairs, skipped_by_rule=total - of_images)
 
 
 def places_of(positions: Ints, values: Ints) -> Ints:

@@ -11,8 +11,8 @@ class Tuning:
 
     candidates  greatest number of candidates that one sweep over b may leave
     matches     number of matches in a run of rows up to which the next run has twice as many rows
-    pairs       number of pairs in a run of rows that is measured tile by tile, where all pairs may match; also the
-                number of pairs that no earlier artifact covers, up to which no filter is used
+    pairs       number of pairs in a run of rows that is measured tile by tile, since every pair may match; also the
+                greatest number of pairs outside an earlier artifact for which no filter is used
     rows        number of rows in the shortest run
     sample      number of images per side from which the share of pairs that pass the coarse bound is estimated
     crowded     share of passing pairs above which tiles are cheaper than a filter

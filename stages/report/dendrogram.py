@@ -79,13 +79,13 @@ def dendrogram(
     graph = Graph(paths, np.minimum(rows.a, rows.b), np.maximum(rows.a, rows.b), rows.distance, rows.measured)
     groups = graph.groups(placed)
     if how == "star":
-        of_a, of_b = (groups.stands[keeper[side]] for side in (groups.a, groups.b))
+        of_a, of_b = (groups.representative[keeper[side]] for side in (groups.a, groups.b))
         joining = np.flatnonzero((groups.a == of_b) | (groups.b == of_a))
     else:
         chosen = linkage.merges if how == "complete" else linkage.spanning
         joining = chosen(count, groups.a, groups.b, groups.distance)
-    copies = np.flatnonzero(groups.stands != np.arange(count))
-    a = np.concatenate([groups.stands[copies], groups.a[joining]])
+    copies = np.flatnonzero(groups.representative != np.arange(count))
+    a = np.concatenate([groups.representative[copies], groups.a[joining]])
     b = np.concatenate([copies, groups.b[joining]])
     loose = _loose(count, a, b, keeper)
     at = [np.zeros(len(copies)), groups.distance[joining], np.full(len(loose), matches.threshold)]

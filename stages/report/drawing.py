@@ -128,7 +128,7 @@ def draw_pair(
     turn = human_turn(int(SMALLEST[row["turns"]]))
     turned = f"{turn} counter-clockwise" if turn.endswith("°") else turn
     unmeasured = "" if row["measured"] else " (not measured)"
-    distance = f"{figure.name} {figure.said(row[figure.column])}"
+    distance = f"{figure.name} {figure.text(row[figure.column])}"
     title = f"{kind.capitalize()} match {number}: {distance}{unmeasured}{f'; the second {turned}' if turned else ''}"
     subject = f"{row['path_a']} | {row['path_b']}"
     picture = side_by_side(title, subjects)

@@ -123,7 +123,7 @@ def recall(graph: Graph, labels: Mapping[str, str], sets: Mapping[str, str], two
     groups = graph.groups({})
     node = {path: number for number, path in enumerate(graph.paths.to_pylist())}
     alone = len(node)  # images without a match are separate nodes
-    nodes = [int(groups.stands[node[path]]) if path in node else alone + n for n, path in enumerate(known)]
+    nodes = [int(groups.representative[node[path]]) if path in node else alone + n for n, path in enumerate(known)]
     second = np.array([sets[path] == "b" for path in known], bool)
     shape = (alone + len(known), max(1, len(kinds)))
 
@@ -141,7 +141,7 @@ def recall(graph: Graph, labels: Mapping[str, str], sets: Mapping[str, str], two
         all_ = sum(np.asarray(first[x].sum(axis=1) * other[y].sum(axis=1)).ravel() for x, y in ways)
         return np.asarray(same, float), np.asarray(all_, float)
 
-    inside = np.unique(groups.stands)
+    inside = np.unique(groups.representative)
     same_in, all_in = between(inside, inside)
     if two:
         same_in, all_in = same_in / 2, all_in / 2

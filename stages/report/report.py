@@ -121,7 +121,7 @@ def _data(
     others: Mapping[int, Collection[int]] = {}
     if files := job.settings("cluster.dismissed"):
         digests = [gallery.facts[path]["digest"] for path in paths.to_pylist()]
-        others = dismissed.apart(dismissed.unchanged(files, job.task.spec["dismissed"]), digests)
+        others = dismissed.dismissed_images(dismissed.unchanged(files, job.task.spec["dismissed"]), digests)
     cluster = listed["shown"].to_numpy().astype(np.int64)
     dismissed_pairs = [[a, b] for a, images in others.items() for b in images if a < b]
     tree = dendrogram(matches, paths, cluster, job.settings("cluster.linkage"), others)

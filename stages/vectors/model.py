@@ -21,7 +21,7 @@ ChannelValues = Annotated[tuple[float, ...], Field(min_length=1, max_length=3)]
 class ModelOptions:
     """Options of a model's input and output.
 
-    None: the model's own value, or the default.
+    An option of None has the value of the model itself, or the default.
 
     size    (width, height) of an image
     layout  order of the axes
@@ -41,12 +41,12 @@ class ModelOptions:
         return replace(self, **{name: getattr(other, name) for name in names if getattr(self, name) is None})
 
 
-def beside(model: Path) -> Path:
+def options_path(model: Path) -> Path:
     """Return the path of the YAML file beside a model."""
     return model.with_suffix(".yaml")
 
 
-def read_beside(model: Path) -> ModelOptions:
+def read_options(model: Path) -> ModelOptions:
     """Return the options in the YAML file beside a model.
 
     All options are None where no such file exists.
@@ -55,7 +55,7 @@ def read_beside(model: Path) -> ModelOptions:
         ValueError: the file can't be read, or has wrong keys or values; the message begins with the file's path."""
     import yaml
 
-    path = beside(model)
+    path = options_path(model)
     try:
         data = yaml.safe_load(path.read_bytes())
     except FileNotFoundError:
@@ -96,7 +96,7 @@ def digest_of_model(model: Path) -> str:
         OSError: the model can't be read.
         ValueError: the YAML file beside the model is wrong."""
     weights = _digest_of_file(model, _state(model))
-    options = json.dumps(asdict(read_beside(model)), sort_keys=True)
+    options = json.dumps(asdict(read_options(model)), sort_keys=True)
     return hashlib.sha256(f"{weights} {options}".encode()).hexdigest()
 
 

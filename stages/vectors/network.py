@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.vectors.model import ModelOptions, digest_of_model, read_beside
+from stages.vectors.model import ModelOptions, digest_of_model, read_options
 
 Processor = Literal["auto", "cpu", "gpu"]
 Bytes = NDArray[np.uint8]
@@ -26,7 +26,7 @@ CHANNELS_OF = {1: "grey", 3: "rgb"}
 class NoModel(Exception):
     """Signal that a model can't be used.
 
-    Callers put the place in front of the one-line message."""
+    The message is one line; callers put the config key or the file in front."""
 
 
 def is_installed() -> bool:
@@ -108,7 +108,7 @@ class Network:
 
         Raises:
             NoModel: the model fails, or does not return one vector per image."""
-        found = [self._some(images[start : start + self._batch]) for start in range(0, len(images), self._batch)]
+        found = [self._run_batch(images[start : start + self._batch]) for start in range(0, len(images), self._batch)]
         if len({each.shape[1] for each in found}) > 1:
             raise NoModel("expected vectors of one length, got several lengths")
         whole = np.concatenate(found)
@@ -117,7 +117,7 @@ class Network:
             units = np.where(np.isfinite(norms) & (norms > 0), whole / norms, np.nan)
         return units.astype(np.float32)
 
-    def _some(self, images: Bytes) -> NDArray[Any]:
+    def _run_batch(self, images: Bytes) -> NDArray[Any]:
         """Return the model's vectors of at most a batch of images."""
         values: NDArray[Any] = np.zeros((self._batch, *images.shape[1:]), self._type)
         if self._type is np.uint8:
@@ -152,8 +152,8 @@ def _session(model: Path, device: Processor) -> Any:
     try:
         return onnxruntime.InferenceSession(str(model), options, providers=[*providers, CPU])
     except Exception as error:  # onnxruntime's exceptions have no common class
-        said = " ".join(str(error).split())[:200]
-        raise NoModel(f"expected an ONNX model, got {said}; choose another file") from error
+        message = " ".join(str(error).split())[:200]
+        raise NoModel(f"expected an ONNX model, got {message}; choose another file") from error
 
 
 def network(model: Path, options: ModelOptions, batch: int, device: Processor) -> Network:
@@ -169,11 +169,11 @@ def network(model: Path, options: ModelOptions, batch: int, device: Processor) -
 
 
 def identity(loaded: Network, model: Path) -> str:
-    """Return all that determines a model's vectors, except the images and the config."""
+    """Return a text that changes with the model's vectors: digest of the model, version of onnxruntime, device."""
     return f"{digest_of_model(model)} {runtime()} {loaded.provider}"
 
 
 @functools.lru_cache(maxsize=2)
 def _loaded(model: Path, digest: str, options: ModelOptions, batch: int, device: Processor) -> Network:
     """Return a model whose file, and options beside the file, have this digest."""
-    return Network(model, options.filled(read_beside(model)), batch, device)
+    return Network(model, options.filled(read_options(model)), batch, device)

@@ -52,7 +52,7 @@ def known_vectors(
     """Return the rows of earlier artifacts that are still valid.
 
     model  identity of the model that computes vectors now
-    limit  limits of decoding; see `decoding.rows.LIMITED`"""
+    limit  the present value of each limit of decoding, by the limit's name"""
     known: dict[FileContent, VectorRow] = {}
     for table in tables:
         for row in table.filter(pa.compute.equal(table["model"], model)).to_pylist():

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.messages.errors import TaskError
 from pipeline.messages.words import counted
-from stages.comparing.functions import RAISED, imported, said
+from stages.comparing.functions import RAISED, error_text, imported
 from stages.kernels.measure.turns import COMPARED, turned
 
 AT_ONCE = 256
@@ -46,7 +46,7 @@ def _vectors(name: str, images: NDArray[np.uint8], paths: Sequence[str]) -> NDAr
             given = np.asarray(function(some), np.float32)
         except RAISED as error:
             where = f"{counted(len(some), 'image')} from {first}"
-            raise TaskError(f"pairs.embedding {name}: failed on {where}: {said(error)}") from error
+            raise TaskError(f"pairs.embedding {name}: failed on {where}: {error_text(error)}") from error
         if given.ndim != 2 or len(given) != len(some) or not given.shape[1]:
             raise TaskError(
                 f"pairs.embedding {name}: expected an array ({len(some)}, d), one vector for each image, got "

@@ -1,4 +1,4 @@
-"""What is found of known variants: `python -m tests.benchmarks.accuracy FOLDER [ORIGINALS] [FINDER ...]`
+"""Measure the recall of known variants: `python -m tests.benchmarks.accuracy FOLDER [ORIGINALS] [FINDER ...]`
 
 Takes photographs of a folder, makes variants of each, and prints per kind of variant which share is found at several
 thresholds, and how many pairs of different photographs are matches, too: by a run of this program, with its options for
@@ -38,14 +38,14 @@ THRESHOLDS = (50, 100, 200, 400)
 BITS = 10
 PDQ_BITS = 31
 APART = 1_500
-"""Originals are at least so far apart, in every turn."""
+"""Least MSE between two originals, in every turn."""
 LARGEST = 1_600
 Variant = Callable[[Image.Image], tuple[Image.Image, str, dict[str, Any]]]
 Pair = frozenset[str]
 
 
 def resized(share: float) -> Variant:
-    """Scaled, and saved well."""
+    """Return a variant: scaled, and saved as JPEG of quality 92."""
     return lambda image: (
         image.resize(tuple(max(1, round(share * side)) for side in image.size), Image.Resampling.LANCZOS),
         ".jpg",
@@ -54,39 +54,39 @@ def resized(share: float) -> Variant:
 
 
 def saved_as(ending: str, **arguments: Any) -> Variant:
-    """The same pixels in another file."""
+    """Return a variant: the same picture in another format."""
     return lambda image: (image, ending, arguments)
 
 
 def turned(method: Image.Transpose) -> Variant:
-    """Turned or mirrored."""
+    """Return a variant: turned or mirrored."""
     return lambda image: (image.transpose(method), ".jpg", {"quality": 92})
 
 
 def turned_by_exif(image: Image.Image) -> tuple[Image.Image, str, dict[str, Any]]:
-    """Turned on the disk, and upright by EXIF."""
+    """Make a variant with turned pixels and an EXIF orientation that undoes the turn."""
     exif = Image.Exif()
     exif[0x0112] = 6
     return image.transpose(Image.Transpose.ROTATE_90), ".jpg", {"quality": 92, "exif": exif}
 
 
 def brighter(factor: float) -> Variant:
-    """Every value times so much."""
+    """Return a variant with all values multiplied by `factor`."""
     return lambda image: (image.point(lambda value: min(255, round(value * factor))), ".jpg", {"quality": 92})
 
 
 def lifted(by: int) -> Variant:
-    """So many levels added to every value."""
+    """Return a variant with `by` levels added to every value."""
     return lambda image: (image.point(lambda value: max(0, min(255, value + by))), ".jpg", {"quality": 92})
 
 
 def gamma(power: float) -> Variant:
-    """Every value, from 0 to 1, to a power."""
+    """Return a variant with all values, scaled to 0 to 1, raised to `power`."""
     return lambda image: (image.point(lambda value: round(255 * (value / 255) ** power)), ".jpg", {"quality": 92})
 
 
 def cropped(share: float) -> Variant:
-    """Without a share of each side."""
+    """Return a variant with a share of the picture cropped off each side."""
 
     def crop(image: Image.Image) -> tuple[Image.Image, str, dict[str, Any]]:
         left, top = round(image.width * share), round(image.height * share)
@@ -96,12 +96,12 @@ def cropped(share: float) -> Variant:
 
 
 def blurred(image: Image.Image) -> tuple[Image.Image, str, dict[str, Any]]:
-    """Out of focus, by a hundredth of the shorter side."""
+    """Make a variant that is blurred by a hundredth of the shorter side."""
     return image.filter(ImageFilter.GaussianBlur(min(image.size) / 100)), ".jpg", {"quality": 92}
 
 
 def captioned(image: Image.Image) -> tuple[Image.Image, str, dict[str, Any]]:
-    """With two lines of large white words, as on a meme."""
+    """Make a variant with two lines of large white words, as on a meme."""
     found = image.copy()
     font, drawing = ImageFont.load_default(max(12, image.height // 9)), ImageDraw.Draw(found)
     for share in (0.03, 0.85):
@@ -114,7 +114,7 @@ BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 
 
 def framed(left: float, top: float, right: float, bottom: float, colour: tuple[int, int, int]) -> Variant:
-    """On a ground of one colour; the margins are shares of the width and of the height."""
+    """Return a variant with margins of one colour; margins are shares of the width and of the height."""
 
     def frame(image: Image.Image) -> tuple[Image.Image, str, dict[str, Any]]:
         wide, high = (round(image.width * (1 + left + right)), round(image.height * (1 + top + bottom)))
@@ -126,7 +126,7 @@ def framed(left: float, top: float, right: float, bottom: float, colour: tuple[i
 
 
 def on_a_phone(image: Image.Image) -> tuple[Image.Image, str, dict[str, Any]]:
-    """The screenshot of a photograph in full width on a phone's black screen, as PNG."""
+    """Make a variant as PNG: a screenshot of the photograph in full width on a phone's black screen."""
     width, height = 540, 1170
     shown = image.resize((width, round(width * image.height / image.width)), Image.Resampling.BICUBIC)
     shown.thumbnail((width, height))
@@ -136,7 +136,7 @@ def on_a_phone(image: Image.Image) -> tuple[Image.Image, str, dict[str, Any]]:
 
 
 def watermarked(image: Image.Image) -> tuple[Image.Image, str, dict[str, Any]]:
-    """With words in a corner, half transparent."""
+    """Make a variant with half-transparent words in a corner."""
     layer = Image.new("RGBA", image.size)
     font = ImageFont.load_default(max(10, image.height // 14))
     ImageDraw.Draw(layer).text((image.width * 0.55, image.height * 0.85), "sample photo", (255, 255, 255, 128), font)
@@ -144,7 +144,7 @@ def watermarked(image: Image.Image) -> tuple[Image.Image, str, dict[str, Any]]:
 
 
 def grey(image: Image.Image) -> tuple[Image.Image, str, dict[str, Any]]:
-    """Without colour."""
+    """Make a variant without colour."""
     return image.convert("L"), ".jpg", {"quality": 92}
 
 
@@ -179,7 +179,7 @@ VARIANTS: dict[str, Variant] = {
 
 
 def originals(folder: Path, count: int) -> list[Image.Image]:
-    """Photographs that are far apart, in random order."""
+    """Return photographs that differ by at least APART, in random order."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     chosen: list[Image.Image] = []
     seen = np.empty((0, SIDE, SIDE, 3))
@@ -217,7 +217,7 @@ def make(images: Sequence[Image.Image], folder: Path) -> dict[str, str]:
 
 
 def by_us(folder: Path, output: Path, pairs: Mapping[str, Any] = {}, **more: Any) -> dict[Pair, float]:
-    """The MSE of every pair up to the highest threshold, by a run; `pairs` and `more`: keys of the config."""
+    """Return the MSE of each match of a run at the highest threshold; `pairs` and `more` are config keys."""
     given = {"run": "accuracy", "output": str(output), "inputs": {"a": [str(folder)]}, "scheduler": {"workers": 2}}
     config = from_mapping(given | {"pairs": {"threshold": float(THRESHOLDS[-1]), **pairs}} | more, discover())
     record = run(config, [stage for stage in discover() if stage.name not in ("cluster", "plot")], Reporter())
@@ -227,7 +227,7 @@ def by_us(folder: Path, output: Path, pairs: Mapping[str, Any] = {}, **more: Any
 
 
 def by_aliased_thumbnails(folder: Path, output: Path) -> dict[Pair, float]:
-    """The same from thumbnails of INTER_CUBIC, in four turns."""
+    """Return the MSE of each match of thumbnails scaled by INTER_CUBIC, the least of four turns."""
     paths = sorted(folder.iterdir())
     flat = np.array([opencv_cubic(str(path)) for path in paths], np.float32)
     norms = np.square(flat).sum(axis=(1, 2, 3))
@@ -242,7 +242,7 @@ def by_aliased_thumbnails(folder: Path, output: Path) -> dict[Pair, float]:
 
 
 def by_difpy(folder: Path, output: Path) -> dict[Pair, float]:
-    """The lowest threshold at which difPy puts two files beside each other; its figures are a third of ours."""
+    """Return the lowest threshold at which difPy groups each pair; difPy's thresholds are a third of these."""
     import difPy
 
     found: dict[Pair, float] = {}
@@ -257,7 +257,7 @@ def by_difpy(folder: Path, output: Path) -> dict[Pair, float]:
 
 
 def by_hashes(folder: Path, output: Path) -> dict[Pair, float]:
-    """Bits in which perceptual hashes differ; counted as found at every threshold if there are at most BITS."""
+    """Return the pairs whose perceptual hashes differ in at most BITS bits, as matches at distance 0."""
     paths = sorted(folder.iterdir())
     bits = np.array([imagehash.phash(Image.open(path)).hash.ravel() for path in paths])
     apart = (bits[:, None] != bits[None]).sum(axis=2)
@@ -265,7 +265,7 @@ def by_hashes(folder: Path, output: Path) -> dict[Pair, float]:
 
 
 def by_pdq(folder: Path, output: Path) -> dict[Pair, float]:
-    """Whether PDQ hashes differ by at most PDQ_BITS, as `by_hashes`."""
+    """Return the pairs whose PDQ hashes differ in at most PDQ_BITS bits, as matches at distance 0."""
     import pdqhash
 
     paths = sorted(folder.iterdir())
@@ -275,7 +275,7 @@ def by_pdq(folder: Path, output: Path) -> dict[Pair, float]:
 
 
 def pair(a: object, b: object) -> Pair:
-    """Two files by their names."""
+    """Return a pair of files, by the names of the files."""
     return frozenset((Path(str(a)).name, Path(str(b)).name))
 
 
@@ -292,7 +292,7 @@ FINDERS: dict[str, tuple[Callable[[Path, Path], dict[Pair, float]], str]] = {
 
 
 def plain_edge(image: Image.Image, colour: tuple[int, int, int]) -> bool:
-    """Whether an edge of a photograph has nearly one colour, or nearly a border's colour."""
+    """Return whether an edge of a photograph has nearly one colour, or nearly a border's colour."""
     pixels = np.asarray(image, np.int64)
     for line in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
         own, other = (np.abs(line - each).max(axis=1) for each in (np.median(line, axis=0), colour))
@@ -304,7 +304,7 @@ def plain_edge(image: Image.Image, colour: tuple[int, int, int]) -> bool:
 def show(
     found: Mapping[Pair, float], kinds: Mapping[str, str], thresholds: Sequence[float], images: Sequence[Image.Image]
 ) -> None:
-    """Recall per kind of variant, and false matches."""
+    """Print the recall per kind of variant, and the number of false matches, at each threshold."""
     first = {name[:4]: name for name, kind in kinds.items() if kind == "original"}
     of_kind: dict[str, list[float]] = defaultdict(list)
     for name, kind in kinds.items():

@@ -1,4 +1,4 @@
-"""Time of `apply` per file, against the least that a safe move costs when each file is synced alone.
+"""Measure the time of `apply` per file, against a loop that renames each file and syncs its folder.
 
     .venv/bin/python -m tests.benchmarks.acting [FOLDER] [--files 3000]
 

@@ -1,4 +1,4 @@
-"""How fast images are listed and decoded inside containers, against the same images as loose files.
+"""Measure how fast images inside containers are listed and decoded, against the same images as loose files.
 
     python -m tests.benchmarks.containers PHOTOGRAPHS [--icons 3000] [--rounds 3]
 
@@ -69,13 +69,13 @@ def stored(images: dict[str, bytes], folder: Path) -> dict[str, Path]:
 
 
 def spent() -> float:
-    """Processor seconds of this process and its children."""
+    """Return the processor seconds of this process and its children."""
     processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
     return sum(sum(process.cpu_times()[:2]) for process in processes)
 
 
 def seconds(path: Path) -> tuple[float, float]:
-    """Processor seconds of the listing, and of the listing with the decoding, partition by partition."""
+    """Return the processor seconds of listing, and of listing and decoding, partition by partition."""
     options, limits = Params().options("mtime"), Limits()
     start = spent()
     found = find([str(path)], ListingRules())

@@ -1,4 +1,4 @@
-"""What 10^8 images on a thousand cores would cost: a calculation from rates that the other benchmarks measure.
+"""Calculate the cost of 10^8 images on a thousand cores, from the rates of the other benchmarks.
 
     python -m tests.benchmarks.cost [--images 100000000] [--cores 1000] ...
 
@@ -26,7 +26,7 @@ PER_PAIR = 0.25
 
 
 def table(options: argparse.Namespace) -> Iterator[tuple[str, str, str]]:
-    """What, how much, and from what it follows."""
+    """Yield the rows of the table: quantity, value, and origin of the value."""
     images, seconds = options.images, options.cores * 3600
     mean, block = partition_sizes(config_of(Path("outputs"), {}).settings, images)
     partitions, blocks = -(-images // mean), -(-images // block)

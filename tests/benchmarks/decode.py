@@ -47,7 +47,7 @@ VARIANTS = 4
 
 
 def bare(path: str) -> bytes:
-    """What nobody can leave out, at the scale that `decode: fast` takes: transparent pixels lie on something."""
+    """Read, decode and scale a file at the scale of `decode: fast`, with transparent pixels over white."""
     with open(path, "rb") as file:  # noqa: PTH123  # as a program in a hurry would
         image = Image.open(io.BytesIO(file.read()))
     image.draft(None, (4 * SIDE, 4 * SIDE))
@@ -57,12 +57,12 @@ def bare(path: str) -> bytes:
 
 
 def bare_chunk(paths: Sequence[str]) -> int:
-    """So many files in one call, since handing over one costs more than decoding an icon."""
+    """Decode several files in one call, since a call costs more than decoding an icon."""
     return len([bare(path) for path in paths])
 
 
 def pooled(pool: Pool, paths: Sequence[str]) -> float:
-    """Images a second of a pool."""
+    """Return the images per second of a pool."""
     chunks = [paths[start : start + 16] for start in range(0, len(paths), 16)]
     started = time.perf_counter()
     done = sum(pool.map(bare_chunk, chunks))
@@ -70,7 +70,7 @@ def pooled(pool: Pool, paths: Sequence[str]) -> float:
 
 
 class Warm:
-    """Workers that outlive a run."""
+    """An executor whose workers outlive a run: `close` does nothing, `end` closes the executor."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
@@ -80,11 +80,11 @@ class Warm:
         return getattr(self._executor, name)
 
     def close(self) -> None:
-        """Not yet."""
+        """Keep the workers."""
 
 
 def staged(config: Config, warm: Warm) -> float:
-    """Images a second of the thumbnail stage, from its first task to its last artifact."""
+    """Return the images per second of the thumbnail stage, from the first task to the last artifact."""
     stages = [stage for stage in discover() if stage.name in ("scan", "thumbnail")]
     plan = make_plan(stages, config.params, config.settings)
     images = sum(table.num_rows for table in plan.sources.values())
@@ -99,13 +99,13 @@ def staged(config: Config, warm: Warm) -> float:
 
 
 def _records(config: Config) -> list[Record]:
-    """Footers of the thumbnail artifacts."""
+    """Return the footers of the thumbnail artifacts."""
     store = Store(config.folder)
     return [read_record(store.path("thumbnail", name), "thumbnail", name) for name in store.names("thumbnail")]
 
 
 def configured(folder: Path, output: Path, number: int, images: int | str = "auto") -> Config:
-    """A run of its own on a folder."""
+    """Return the config of a run on a folder."""
     given = {
         "run": f"run-{number}",
         "output": str(output),
@@ -156,7 +156,7 @@ def compare(folder: Path, threads: Pool) -> None:
 
 
 def difpy(folder: Path, paths: Sequence[str]) -> str:
-    """difPy's build with as many processes."""
+    """Time difPy's build with as many processes as the stage has."""
     if missing("difPy"):
         return "difPy is not installed"
     import difPy
@@ -169,7 +169,7 @@ def difpy(folder: Path, paths: Sequence[str]) -> str:
 
 
 def imagededup(folder: Path, paths: Sequence[str]) -> str:
-    """imagededup's perceptual hashes."""
+    """Time imagededup's perceptual hashes."""
     if missing("imagededup"):
         return "imagededup is not installed"
     from imagededup.methods import PHash

@@ -1,4 +1,4 @@
-"""Other ways from a file to a thumbnail, for comparison: functions from a path to uint8 (SIDE, SIDE, 3), RGB."""
+"""Make thumbnails by other decoders, for comparison: functions from a path to uint8 (SIDE, SIDE, 3), RGB."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ REDUCED = 1 << 3
 
 
 def ours(path: str, options: DecodeOptions = FAST) -> np.ndarray:
-    """`decode: fast`, without all that the stage does around it."""
+    """Decode as `decode: fast`, without the other work of the stage."""
     data, _ = decode(Path(path).read_bytes(), options)
     return np.frombuffer(data, np.uint8).reshape(SIDE, SIDE, 3)
 
 
 def exact(path: str) -> np.ndarray:
-    """`decode: exact`: every pixel."""
+    """Decode every pixel, as `decode: exact`."""
     return ours(path, EXACT)
 
 
 def draft(path: str, times: int) -> np.ndarray:
-    """Pillow's JPEG draft at no less than so many times the thumbnail."""
+    """Decode by Pillow's JPEG draft at `times` times the thumbnail's size or more."""
     image = Image.open(io.BytesIO(Path(path).read_bytes()))
     image.draft("RGB", (times * SIDE, times * SIDE))
     upright = ImageOps.exif_transpose(image).convert("RGB")
@@ -41,17 +41,17 @@ def draft(path: str, times: int) -> np.ndarray:
 
 
 def draft_1(path: str) -> np.ndarray:
-    """Too small to be near a full decode: why `fast` takes four times."""
+    """Decode at the thumbnail's size or more, which is too small to be near a full decode."""
     return draft(path, 1)
 
 
 def draft_2(path: str) -> np.ndarray:
-    """The same at two times."""
+    """Decode at twice the thumbnail's size or more."""
     return draft(path, 2)
 
 
 def vips(path: str) -> np.ndarray:
-    """libvips: decodes at a reduced scale where it can, too."""
+    """Decode by libvips, at a reduced scale where libvips can."""
     import pyvips
 
     image = pyvips.Image.thumbnail(path, SIDE, height=SIDE, size="force")
@@ -61,7 +61,7 @@ def vips(path: str) -> np.ndarray:
 
 
 def opencv_reduced(path: str) -> np.ndarray:
-    """OpenCV at an eighth to a half of the scale, as far as four thumbnails allow, and INTER_AREA."""
+    """Decode by OpenCV at 1/8 to 1/2 of the scale, at least four thumbnails large; scale by INTER_AREA."""
     import cv2
 
     with Image.open(path) as image:
@@ -73,7 +73,7 @@ def opencv_reduced(path: str) -> np.ndarray:
 
 
 def opencv_cubic(path: str) -> np.ndarray:
-    """What fast-diff-py's first loop does: OpenCV in full, and INTER_CUBIC without antialiasing."""
+    """Decode as fast-diff-py's first loop: OpenCV at full scale, INTER_CUBIC without antialiasing."""
     import cv2
 
     pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
@@ -92,5 +92,5 @@ DECODERS: dict[str, tuple[Callable[[str], np.ndarray], str]] = {
 
 
 def missing(module: str) -> bool:
-    """Whether a decoder's library is not installed."""
+    """Return whether a decoder's library is not installed."""
     return bool(module) and importlib.util.find_spec(module) is None

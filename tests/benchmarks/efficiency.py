@@ -1,4 +1,4 @@
-"""What a second worker gains, and what a cluster over the network loses.
+"""Measure the gain of a second worker, and the loss of workers over the network.
 
     python -m tests.benchmarks.efficiency [--images 4000] [--pairs-images 200000] [--threshold 800] [--rounds 5]
         [--folder PHOTOGRAPHS] [--stage thumbnail|pairs]
@@ -49,7 +49,7 @@ from tests.benchmarks.scale import cluster
 
 
 def make_photographs(folder: Path, count: int) -> None:
-    """JPEGs of 0.8 megapixels with some detail."""
+    """Make JPEGs of 0.8 megapixels with some detail."""
     folder.mkdir(parents=True)
     random = np.random.default_rng(1)
     for number in range(count):
@@ -71,7 +71,7 @@ def run_stages(config: Config, stages: Sequence[Stage], executor: Executor) -> R
 
 
 class Job:
-    """A stage to be timed, over inputs that are ready."""
+    """A stage that is timed, with finished inputs."""
 
     def __init__(
         self, name: str, folder: Path, inputs: Path, stages: Sequence[Stage], partition: dict[str, int], **more: Any
@@ -110,7 +110,7 @@ def jobs(options: argparse.Namespace, folder: Path) -> Iterator[Job]:
 
 
 def bare_gain(paths: Sequence[str]) -> float:
-    """How many times as fast two processes decode them as one that is held to one core."""
+    """Return how many times as fast two processes decode `paths` as one process on one core."""
     seconds = []
     for workers in (1, 2):
         with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
@@ -126,7 +126,7 @@ def bare_gain(paths: Sequence[str]) -> float:
 
 @contextlib.contextmanager
 def executor(kind: str, folder: Path) -> Iterator[Executor]:
-    """One or two workers of a local cluster, or two over loopback."""
+    """Yield an executor: one or two workers of a local cluster, or two workers over loopback."""
     libraries = [name for stage in discover() for name in stage.cache_key.libraries]
     with contextlib.ExitStack() as stack:
         scheduler: dict[str, Any] = {"workers": int(kind)} if kind.isdigit() else {}
@@ -141,7 +141,7 @@ def executor(kind: str, folder: Path) -> Iterator[Executor]:
 
 
 def hold_to_one_core(processes: Sequence[psutil.Process]) -> None:
-    """All their threads, and what they start."""
+    """Pin all threads of some processes to one core; processes that they start later inherit the core."""
     for process in processes:
         for thread in process.threads():
             os.sched_setaffinity(thread.id, {0})

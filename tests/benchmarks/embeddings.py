@@ -1,4 +1,4 @@
-"""How fast all pairs of embeddings are decided, against the exact range searches of faiss; one core, one table.
+"""Measure how fast all pairs of embeddings are decided, against the exact range searches of faiss, on one core.
 
     python -m tests.benchmarks.embeddings [--images 12000] [--dimensions 128 512 1024]
 
@@ -62,7 +62,7 @@ def vectors(count: int, length: int, seed: int = 0) -> np.ndarray:
 
 
 def compared(rows: np.ndarray, cosine: float) -> BlockPair:
-    """All pairs among the vectors, compared as the stage pairs does."""
+    """Compare all pairs of the vectors, as the stage `pairs`."""
     params = Params(metric="embedding", embedding_distance="cosine", threshold=1 - cosine, rotations=False)
     kind = Embedding(params.comparison, (64, 64, 3), CPU)
     kind._first = rows.shape[1], ""

@@ -1,4 +1,4 @@
-"""How fast containers are written anew without a tenth of their images, against copying the same files.
+"""Measure how fast containers are rewritten without a tenth of their images, against copies of the same files.
 
     python -m tests.benchmarks.filtering [--members 20000] [--rounds 3]
 
@@ -33,7 +33,7 @@ ROWS = 100
 
 
 def stored(folder: Path, count: int, size: int) -> dict[str, tuple[Path, list[bytes]]]:
-    """A set in every way: the container, and the names of its members in order."""
+    """Store members in each format; return each container, and the names of its members in order."""
     generator = random.Random(0)
     images = {f"{number:07}.jpg": generator.randbytes(size) for number in range(count)}
     rows = [{"bytes": data, "path": name} for name, data in images.items()]

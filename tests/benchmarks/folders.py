@@ -21,7 +21,7 @@ ICON = 32
 
 @cache
 def photographs(folder: Path) -> list[Path]:
-    """Its image files, in order."""
+    """Return the image files of a folder, sorted."""
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
 
 
@@ -40,7 +40,7 @@ def part(folder: Path, size: tuple[int, int], out: Path, number: int) -> None:
 
 
 def icon(out: Path, number: int) -> None:
-    """Write a coloured shape on nothing."""
+    """Write a coloured shape on a transparent background."""
     random = np.random.default_rng(number)
     image = Image.new("RGBA", (ICON, ICON))
     colour = (*random.integers(0, 256, 3).tolist(), 255)
@@ -52,7 +52,7 @@ def icon(out: Path, number: int) -> None:
 
 
 def main(source: Path, out: Path, most: int = 20_000) -> None:
-    """Make them all."""
+    """Make all folders."""
     sets: dict[str, tuple[int, Callable[[Path], Callable[[int], None]]]] = {
         "small": (1_000, lambda folder: partial(part, source, (548, 365), folder)),
         "many": (10_000, lambda folder: partial(part, source, (548, 365), folder)),

@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.footer_index [FOOTERS]
 
-Adds footers of block pairs (100,000 unless told) as tasks end, then opens the file and finds every record. SQLite
-appends to a table and commits after each 200 footers, without sync."""
+Adds the footers of block pairs (default: 100,000), then opens the index and looks up every footer. SQLite appends to a
+table and commits after each 200 footers, without sync."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BATCH = 200
 
 
 def footer(number: int) -> Footer:
-    """What the index holds of a block pair."""
+    """Return the footer of a block pair, as the index holds footers."""
     key, fingerprint = f"a-{number:016x}.a-{number:016x}", 2 * uuid.uuid4().hex
     content = {name: uuid.uuid4().hex for name in COLUMNS}
     record = Record("pairs", key, fingerprint, {}, {"index": fingerprint[:16]}, content=content)

@@ -1,12 +1,12 @@
-"""How much faster a GPU decides pairs than one core, and how far from the bare product of its library; needs CuPy.
+"""Measure how fast a GPU decides pairs, against one core and against bare matrix products; needs CuPy.
 
     python -m tests.benchmarks.gpu [--count 200000]
 
-Thumbnails are synthesised; 64x64 RGB, threshold 200. Both devices decide the same pairs, and what they find is
-compared, row by row. Floors: the bare product of matrices at the coarse dimension, in tiles of the device's own side,
-whose results nobody looks at; and of the exact product, on 2,048 images, cuBLAS in float32. Hard data have a table of
-their own. The core decides the pairs of fewer images, `--cpu` of them; the more there are, the less a pair takes, and
-a line holds both devices against each other on as many.
+Thumbnails are synthesised, 64x64 RGB, with threshold 200. Both devices decide the same pairs, and the matches are
+compared row by row. The floors are matrix products without any use of the results: for filtering, products of the
+coarse vectors in tiles of the device; for exact products of 2,048 images, cuBLAS in float32. A second table is for data
+that make bounds useless. The core decides the pairs of `--cpu` images, since the time per pair falls with the number of
+images; one line compares the GPU on as many images.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from tests.benchmarks.thumbnails import SHAPE
 
 
 def compared(one: Side, device: Device, rotations: bool, threshold: float) -> tuple[BlockPair, MatchArrays]:
-    """All pairs among the images, and what was found."""
+    """Compare all pairs of the images; return the block pair and the matches."""
     kind = Mse(Params(rotations=rotations, threshold=threshold).comparison, SHAPE, device)
     pair = BlockPair(one, one, True, MatchRules(kind.limit, 4 if rotations else 1, "compare"), kind.kernel, device)
     return pair, joined([found for _, found in pair.runs()])
 
 
 def seconds(work: Callable[[], object], device: Device) -> float:
-    """The faster of two rounds, until the device has finished."""
+    """Return the seconds of the faster of two rounds; a round ends when the device has finished."""
     times = []
     for _ in range(2):
         started = time.perf_counter()
@@ -54,7 +54,7 @@ def seconds(work: Callable[[], object], device: Device) -> float:
 
 
 def floor(vectors: np.ndarray, device: Device) -> None:
-    """The bare product over all pairs."""
+    """Multiply the vectors of all pairs, tile by tile."""
     rows, high = device.put(vectors), device.side
     for row in range(0, len(vectors), high):
         for column in range(row, len(vectors), high):
@@ -62,7 +62,7 @@ def floor(vectors: np.ndarray, device: Device) -> None:
 
 
 def check(one: Side, rotations: bool, threshold: float) -> None:
-    """Both devices find the same pairs, MSE, rotations and turns."""
+    """Assert that both devices find the same pairs, MSE and turns."""
     (_, expected), (_, found) = (compared(one, device, rotations, threshold) for device in (CPU, arrays.gpu()))
     for name in ("a", "b", "values", "turns"):
         assert np.array_equal(getattr(found, name), getattr(expected, name)), f"{name} differs"

@@ -1,4 +1,4 @@
-"""From thumbnails to clusters, through the whole pipeline, for growing numbers of images.
+"""Measure time and memory from thumbnails to clusters, for growing numbers of images.
 
     python -m tests.benchmarks.growth [IMAGES ...] [--kind local]
 
@@ -37,7 +37,7 @@ from tests.benchmarks.thumbnails import synthesised
 
 
 def fake_scan(images: int, params: Any, settings: Settings) -> Iterator[tuple[Task, pa.Table]]:
-    """Partitions of files that are not there."""
+    """Yield partitions of files that do not exist."""
     paths = pa.array([b"/synthesised/%012d.jpg" % n for n in range(images)], pa.large_binary())
     ones = np.ones(images, np.int64)
     files = FileTable(paths, [b"/synthesised"], np.zeros(images, np.int32), ones, ones, ones)
@@ -46,7 +46,7 @@ def fake_scan(images: int, params: Any, settings: Settings) -> Iterator[tuple[Ta
 
 
 def fake_thumbnails(inputs: Inputs, params: Any, job: Job, images: Callable[..., Any] = synthesised) -> Result:
-    """What the thumbnail stage would have made of them."""
+    """Return synthesised rows of the thumbnail stage."""
     files = inputs.table("scan", thumbnail.SCAN)
     paths = files["path"].to_pylist()
     pixels = np.ascontiguousarray(images(int(Path(paths[0]).stem), len(paths)))
@@ -61,7 +61,7 @@ def fake_thumbnails(inputs: Inputs, params: Any, job: Job, images: Callable[...,
 
 
 class Numbered:
-    """A fake scan of so many images; travels to workers."""
+    """A fake scan of a number of images, which pickle can send to workers."""
 
     def __init__(self, images: int) -> None:
         self.images = images
@@ -82,7 +82,7 @@ def thumbnailed(stage: Stage[Any], compute: Callable[..., Result] = fake_thumbna
 
 
 class Peak(threading.Thread):
-    """The most memory that this process and its children hold at once, in bytes; shared pages counted in each."""
+    """The peak memory of this process and its children in bytes; shared pages count in each process."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -102,7 +102,7 @@ class Peak(threading.Thread):
 
 
 def measure(images: int, folder: Path, kind: str) -> tuple[float, float, int, dict[str, Any]]:
-    """Seconds of all stages after the thumbnails, of the pairs stage, peak bytes, and the record of the run."""
+    """Return seconds after the thumbnails, seconds of the pairs stage, peak bytes, and the run's record."""
     stages = {stage.name: stage for stage in discover()}
     stages["scan"] = numbered(stages["scan"], images)
     stages["thumbnail"] = thumbnailed(stages["thumbnail"])

@@ -1,13 +1,13 @@
-"""How many originals stay by default, of photographs with twelve kinds of copies, whatever the folders are called.
+"""Measure the share of originals that the default rules keep, for twelve kinds of copies in folders of any name.
 
     python -m tests.benchmarks.keepers [FOLDER] [--each 200] [--seed 0]
 
-Two libraries are made, one of photographs as cameras write them and one of photographs without any metadata (but for an
-orientation, where a copy differs in that alone), and `fast-diff run` runs over each with the default rules.
-Prints the share of originals that stay, by kind and in all. The photographs are parts of those in FOLDER; without one
-they are synthesised. A third of the copies is in folders named like copies, a third in folders with any name, a third
-in folders that come first in the alphabet. Some programs that copy keep the date of a file and some do not; one
-original in ten has lost its own date, like files that were moved to another disk or restored.
+Two libraries are made: photographs with the metadata of cameras, and photographs without metadata, except an
+orientation if the copy differs in the orientation alone. `fast-diff run` runs over each with the default rules.
+Prints the share of originals that stay, by kind and in all. The photographs are parts of the photographs in FOLDER, or
+synthesised if FOLDER is not given. A third of the copies is in folders named like copies, a third in folders with any
+name, a third in folders that come first in the alphabet. Some copies keep the date of the original's file; one original
+in ten has lost its own date, like files that were moved to another disk or restored.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ Random = np.random.Generator
 
 @dataclass(frozen=True)
 class Photo:
-    """A photograph: its pixels as they are stored, how its camera encodes, and what it notes."""
+    """A photograph: stored pixels, the camera's options for encoding, metadata, date and EXIF orientation."""
 
     image: Image.Image
     how: dict[str, Any]
@@ -57,14 +57,19 @@ class Photo:
     orientation: int = 1
 
     def encoded(self) -> bytes:
-        """The file as the camera writes it."""
+        """Return the bytes of the file as the camera writes the file."""
         return _encoded(self.image, "JPEG", **self.how, **({"exif": self.exif.tobytes()} if self.exif else {}))
 
 
 @dataclass(frozen=True)
 class Copy:
-    """What became of a photograph: bytes, the name's ending, another stem if it has one; `kept`: with the dates of the
-    file that it is made of."""
+    """A copy of a photograph.
+
+    data    bytes of the file
+    ending  ending of the name
+    stem    stem of the name, {} for the original's stem; empty: the original's stem
+    kept    whether the copy keeps the date of the original's file
+    beside  whether the copy is in the original's folder"""
 
     data: bytes
     ending: str
@@ -89,7 +94,7 @@ def _encoded(image: Image.Image, form: str, **how: Any) -> bytes:
 
 
 def _again(photo: Photo, random: Random, share: float = 1 / 3) -> dict[str, Any]:
-    """Some programs keep what the camera noted; none keeps the orientation, where it turns the picture."""
+    """Return options that keep the camera's metadata in a `share` of all cases, always with upright orientation."""
     if photo.exif is None or random.random() > share:
         return {}
     exif = Image.Exif()
@@ -147,7 +152,7 @@ def turned(photo: Photo, random: Random) -> Copy:
 
 
 def upright(photo: Photo, random: Random) -> Copy:
-    """What the camera turned by a note in the file is turned by its pixels."""
+    """Encoded anew with upright pixels instead of an EXIF orientation."""
     how = {"quality": int(random.integers(85, 99)), "subsampling": int(random.choice([0, 2]))}
     data = _encoded(_upright(photo), "JPEG", **how, **_again(photo, random, 0.8))
     return Copy(data, "jpg", "{}-1", beside=bool(random.random() < 0.5))
@@ -167,13 +172,13 @@ def better(photo: Photo, random: Random) -> Copy:
 
 
 def half(photo: Photo, random: Random) -> Copy:
-    """Half as wide and high, with all that the camera noted."""
+    """Half as wide and high, with all metadata of the camera."""
     small = _upright(photo).reduce(2)
     return Copy(_encoded(small, "JPEG", quality=95, **_again(photo, random, 1.0)), "jpg")
 
 
 def messenger(photo: Photo, random: Random) -> Copy:
-    """As messengers send it: small or not, without metadata."""
+    """Encoded anew as by a messenger: scaled down or not, without metadata."""
     image = _upright(photo)
     image = image.resize((image.width * 3 // 4, image.height * 3 // 4)) if random.random() < 0.5 else image
     stem = f"IMG-2015{random.integers(1000, 1300)}-WA{random.integers(0, 9999):04}"
@@ -181,7 +186,7 @@ def messenger(photo: Photo, random: Random) -> Copy:
 
 
 def retouched(photo: Photo, random: Random) -> Copy:
-    """A little brighter, by a program that names itself."""
+    """A little brighter, with the program's name in the metadata."""
     image, more = ImageEnhance.Brightness(_upright(photo)).enhance(1.01), _again(photo, random, 0.8)
     if more:
         exif = Image.Exif()
@@ -197,7 +202,7 @@ KINDS: tuple[Callable[[Photo, Random], Copy], ...] = (
 
 
 def _pictures(folder: Path | None, random: Random) -> Iterator[Image.Image]:
-    """Parts of photographs, scaled down so that what they were encoded by before leaves no trace."""
+    """Yield parts of photographs, scaled down so that no trace of an earlier encoding is left."""
     pool: list[Image.Image] = []
     for path in sorted(folder.rglob("*")) if folder else ():
         if path.suffix.lower() in (".jpg", ".jpeg", ".png"):
@@ -214,7 +219,7 @@ def _pictures(folder: Path | None, random: Random) -> Iterator[Image.Image]:
 
 
 def _photo(image: Image.Image, number: int, kind: str, metadata: bool, random: Random) -> Photo:
-    """Half of the cameras have tables of their own, and the others libjpeg's."""
+    """Return a photograph; half of the cameras have JPEG tables of their own, the others libjpeg's tables."""
     make, model = CAMERAS[int(random.integers(len(CAMERAS)))]
     how: dict[str, Any] = {"quality": int(random.integers(85, 98)), "subsampling": 2}
     if random.random() < 0.5:
@@ -234,7 +239,7 @@ def _photo(image: Image.Image, number: int, kind: str, metadata: bool, random: R
 
 
 def plant(folder: Path, each: int, metadata: bool, seed: int, photographs: Path | None = None) -> list[Planted]:
-    """Make a library; returns its originals with their copies. A quarter as many photographs have no copy."""
+    """Make a library; return the originals with their copies. One photograph in five has no copy."""
     random = np.random.default_rng(seed)
     pictures, planted = _pictures(photographs, random), []
     kinds = [kind for kind in KINDS for _ in range(each)]
@@ -252,7 +257,7 @@ def plant(folder: Path, each: int, metadata: bool, seed: int, photographs: Path 
         stem = copy.stem.replace("{}", original.stem) or original.stem
         path = place_of / f"{stem}.{copy.ending}"
         later = timedelta(days=float(random.uniform(1, 400)))
-        # Files of one folder lose their dates together; a program that keeps dates keeps those that are there.
+        # Files of one folder lose their dates together.
         _write(path, copy.data, photo.taken + (lost if copy.beside else timedelta()) + (0 if copy.kept else 1) * later)
         planted.append(Planted(kind.__name__, original, path))
     return planted
@@ -268,8 +273,10 @@ def _write(path: Path, data: bytes, date: datetime) -> None:
 def stayed(
     clusters: pd.DataFrame, planted: list[Planted]
 ) -> tuple[Counter[str], Counter[str], list[tuple[Planted, str]]]:
-    """By kind how many originals are in one cluster with their copy and no other's, how many of them stay, and those
-    that go, with the reason."""
+    """Return three results for the originals that form a cluster with their copy alone.
+
+    The results: the number of these originals by kind, the number that stay by kind, and the originals that do not
+    stay, each with the keeper's reason."""
     number = dict(zip(clusters["path"], clusters["cluster"], strict=True))
     sizes = clusters["cluster"].value_counts()
     kept = set(clusters.loc[clusters["keeper"], "path"])
@@ -287,7 +294,7 @@ def stayed(
 
 
 def run(folder: Path) -> pd.DataFrame:
-    """The clusters of a library, by default rules."""
+    """Return the clusters of a library by the default rules."""
     config: dict[str, Any] = {
         "run": "keepers",
         "output": str(folder.parent / "outputs"),

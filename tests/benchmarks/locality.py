@@ -1,12 +1,12 @@
-"""How often the tables of blocks are read to compare all pairs of blocks, in which order and through which cache.
+"""Count the reads of blocks for comparing all block pairs, for several orders and sizes of cache.
 
     python -m tests.benchmarks.locality [BLOCKS ...]
 
-For 256 and 1,024 blocks unless told otherwise, and caches of 16 and 64 blocks: reads a pair of blocks of one worker
-that takes the pairs at random, by rows, by rows there and back, by diagonals, by tiles of 8 or 32 blocks a side, along
-Hilbert's curve, and as the real planner orders them. Then what a hundred workers read, to whom bundles of neighbours in
-the plan are dealt in turn, as Dask does: bundles of one call, and of up to 16, 64 and 256, each worker with a cache of
-its own, or beginning each bundle with nothing. A pair is of two blocks, or of one with itself: 2 is the most."""
+The first table is for one worker: reads per block pair, at most 2, with caches of 16 and 64 blocks, for 256 and 1,024
+blocks (or BLOCKS). The orders: random, by rows, by rows in alternating direction, by diagonals, by tiles of 8 or 32
+blocks a side, along Hilbert's curve, and the real planner's order. The second table is for a hundred workers with a
+cache each, which get bundles of neighbouring block pairs of the plan in turn, as from Dask: bundles of up to 1, 16, 64
+and 256. Cache size 0 means that the cache is emptied before each bundle."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Pairs = list[tuple[int, int]]
 
 
 class Cache:
-    """Blocks used last; counts those that had to be read."""
+    """A cache of the blocks used last; `reads` counts the blocks that had to be read."""
 
     def __init__(self, most: int) -> None:
         self.most, self.reads = most, 0
@@ -47,7 +47,7 @@ class Cache:
 
 
 def reads(pairs: Pairs, most: int) -> float:
-    """Reads a pair of one worker."""
+    """Return the reads per pair of one worker."""
     cache = Cache(most)
     for pair in pairs:
         cache.use(dict.fromkeys(pair))
@@ -55,7 +55,7 @@ def reads(pairs: Pairs, most: int) -> float:
 
 
 def planned(blocks: int) -> list[Node]:
-    """Block pairs as the real planner puts them in line."""
+    """Return the block pairs in the order of the real planner."""
     with tempfile.TemporaryDirectory() as folder:
         config = config_of(Path(folder), {})
     plan = make_plan(in_order(many(blocks, blocks, config)), config.params, config.settings)
@@ -63,13 +63,13 @@ def planned(blocks: int) -> list[Node]:
 
 
 def pairs_of(nodes: Sequence[Node]) -> Pairs:
-    """Numbers of the blocks of each pair."""
+    """Return the numbers of both blocks of each pair."""
     keys = [node.task.key.split(".") for node in nodes]
     return [(int(a.partition("-")[2], 16), int(b.partition("-")[2], 16)) for a, b in keys]
 
 
 def bundles(nodes: Sequence[Node], most: int) -> Iterator[Pairs]:
-    """Neighbours in line of one group, as the runner sends them when all are ready."""
+    """Yield bundles of consecutive block pairs of one group, as the runner sends bundles when all pairs are ready."""
     waiting: list[Node] = []
     for node in nodes:
         if waiting and (len(waiting) == most or waiting[0].task.group != node.task.group):
@@ -80,7 +80,9 @@ def bundles(nodes: Sequence[Node], most: int) -> Iterator[Pairs]:
 
 
 def dealt(bundled: Sequence[Pairs], most: int) -> float:
-    """Reads a pair where bundles go to one worker after the other; `most` 0: each bundle begins with nothing."""
+    """Return the reads per pair if bundles go to one worker after the other.
+
+    most  blocks in each worker's cache; 0: the cache is emptied before each bundle"""
     caches = [Cache(most or 1 << 30) for _ in range(WORKERS)]
     total = 0
     for number, pairs in enumerate(bundled):
@@ -93,7 +95,7 @@ def dealt(bundled: Sequence[Pairs], most: int) -> float:
 
 
 def orders(blocks: int) -> Iterator[tuple[str, Pairs]]:
-    """The pairs in each order, by its name."""
+    """Yield the name of each order, and the pairs in this order."""
     rows: Pairs = [(a, b) for a in range(blocks) for b in range(a, blocks)]
     shuffled = rows[:]
     random.Random(1).shuffle(shuffled)

@@ -1,6 +1,6 @@
-"""The real stages over data that are not there: their own tasks, schemas and settings, kernels that return at once.
+"""Make the real stages with fake data: real tasks, schemas and settings, and kernels that return at once.
 
-So planner, runner, scheduler and store have what a run over 10^8 images gives them, and nothing else takes time."""
+So planner, runner, scheduler and store work as in a run over 10^8 images, and nothing else takes time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SUMMARIES: Mapping[str, Mapping[str, Any]] = {
 
 @dataclasses.dataclass(frozen=True)
 class ManyPartitions:
-    """A scan that finds so many partitions of one image each, in so many blocks; travels to workers."""
+    """A scan of a number of partitions, one image each, in a number of blocks; pickle can send it to workers."""
 
     partitions: int
     blocks: int
@@ -50,7 +50,7 @@ class ManyPartitions:
 
 @dataclasses.dataclass(frozen=True)
 class AtOnce:
-    """A kernel that sleeps for so many seconds and finds nothing."""
+    """A kernel that sleeps for some seconds and finds nothing."""
 
     stage: str
     schema: pa.Schema
@@ -62,13 +62,13 @@ class AtOnce:
 
 
 def config_of(output: Path, scheduler: Mapping[str, Any]) -> Config:
-    """A config of the real stages, with every key at its default."""
+    """Return a config of the real stages with default values."""
     settings = {"run": "many", "output": str(output), "inputs": {"a": [str(Path(__file__).parent)]}}
     return from_mapping(settings | {"scheduler": dict(scheduler)}, discover())
 
 
 def many(partitions: int, blocks: int, config: Config, seconds: float = 0.0) -> list[Stage[Any]]:
-    """The stages, with a scan of so many partitions and pairs that take so many seconds each."""
+    """Return the stages with a fake scan, and with pairs tasks that take `seconds` each."""
     stages = []
     for stage in discover():
         schema = stage.schema_for(config.params[stage.name], config.settings)
@@ -81,5 +81,5 @@ def many(partitions: int, blocks: int, config: Config, seconds: float = 0.0) -> 
 
 
 def blocks_for(pairs: int) -> int:
-    """The least number of blocks that have so many pairs, each with itself counted."""
+    """Return the least number of blocks with at least `pairs` block pairs, diagonal block pairs included."""
     return next(n for n in range(1, pairs + 1) if n * (n + 1) // 2 >= pairs)

@@ -1,4 +1,4 @@
-"""Peak memory of a run against the number of images.
+"""Measure the peak memory of a run by the number of images.
 
     python -m tests.benchmarks.memory [IMAGES ...]
 
@@ -24,7 +24,7 @@ sys.exit(code)
 
 
 def peak(count: int) -> int:
-    """Peak resident bytes of a run over `count` images."""
+    """Return the peak resident bytes of a run over `count` images."""
     with tempfile.TemporaryDirectory() as name:
         images, config = Path(name) / "images", Path(name) / "config.yaml"
         make(images, count)

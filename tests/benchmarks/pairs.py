@@ -1,4 +1,4 @@
-"""How fast pairs are decided, against brute force, against peers, and against the floor; one core, one table.
+"""Measure how fast pairs are decided, against brute force, peers and a floor, on one core.
 
     python -m tests.benchmarks.pairs [FOLDER ...] [--images 30000]
 
@@ -54,7 +54,7 @@ FLAT, PANORAMA = "faiss IndexFlatL2.range_search", "faiss IndexFlatL2Panorama.ra
 
 
 def best(work: Callable[[], object], rounds: int = 3) -> float:
-    """Seconds of the fastest round; one round only where it is long."""
+    """Return the seconds of the fastest round; a long round is not repeated."""
     times: list[float] = []
     while len(times) < rounds and sum(times) < 20:
         started = time.perf_counter()
@@ -64,7 +64,7 @@ def best(work: Callable[[], object], rounds: int = 3) -> float:
 
 
 def side(images: np.ndarray, zero_mean: bool = False) -> Side:
-    """Images that are all of one kind; the thumbnail stage has made their sums."""
+    """Return images as a side of a block pair, with coarse vectors computed before any timing."""
     n = len(images)
     sums = np.concatenate([coarse.coarse(images[start : start + 1000]) for start in range(0, n, 1000)])
     vectors = coarse.vectors(sums, SHAPE, zero_mean=zero_mean)
@@ -73,7 +73,7 @@ def side(images: np.ndarray, zero_mean: bool = False) -> Side:
 
 
 def compared(one: Side, **params: object) -> BlockPair:
-    """All pairs among the images, compared."""
+    """Compare all pairs of the images."""
     comparison = Params(**params).comparison  # type: ignore[arg-type]  # values of many kinds, by name
     kind = Mse(comparison, SHAPE, CPU)
     pair = BlockPair(one, one, True, MatchRules(kind.limit, comparison.turns, "compare"), kind.kernel)
@@ -84,7 +84,7 @@ def compared(one: Side, **params: object) -> BlockPair:
 
 @contextmanager
 def without_numba() -> Iterator[None]:
-    """The form that is taken for small blocks, and where there is no numba."""
+    """Use the filter for small blocks and for Python without numba."""
     kept = compare.TUNING
     compare.TUNING = dataclasses.replace(kept, compiled=1 << 62)
     try:
@@ -95,7 +95,7 @@ def without_numba() -> Iterator[None]:
 
 @contextmanager
 def without_numkong() -> Iterator[None]:
-    """The exact product as BLAS does it."""
+    """Compute exact products by BLAS."""
     kept, exact.fast_bytes = exact.fast_bytes, lambda: None  # type: ignore[assignment]
     try:
         yield
@@ -104,20 +104,20 @@ def without_numkong() -> Iterator[None]:
 
 
 def floor(vectors: np.ndarray) -> None:
-    """The bare product over all pairs."""
+    """Multiply the vectors of all pairs, tile by tile."""
     for row in range(0, len(vectors), 1_024):
         for column in range(row, len(vectors), 1_024):
             vectors[row : row + 1_024] @ vectors[column : column + 1_024].T
 
 
 def product(images: np.ndarray, tile: int = 1_024) -> float:
-    """Pairs a second of the exact product of a tile."""
+    """Return the pairs per second of the exact product of a tile."""
     a, b = images[:tile], images[-tile:]
     return len(a) * len(b) / best(lambda: exact.Squares().cross(a, b))
 
 
 def looped(images: np.ndarray) -> None:
-    """As the older tools do it: pair by pair."""
+    """Compare pair by pair, as older tools do."""
     for number, a in enumerate(images):
         for b in images[:number]:
             np.square(a.astype(float) - b).sum() / 4096
@@ -166,7 +166,7 @@ def peers(images: np.ndarray) -> Iterator[tuple[str, int, Callable[[], object], 
 
 
 def photographs(images: np.ndarray) -> None:
-    """The first table."""
+    """Print the first table."""
     one, n = side(images), len(images)
     pairs = n * (n - 1) // 2
     rates: dict[str, float] = {}
@@ -204,7 +204,7 @@ def photographs(images: np.ndarray) -> None:
 
 
 def priced(name: str, images: np.ndarray, key: str, values: tuple[object, object], rounds: int = 5) -> None:
-    """The time with the second value of a key over the time with the first, in four turns and in one."""
+    """Print the time with the second value of a key, relative to the first value, in four turns and in one."""
     sides = [side(images, value == "ignore") for value in values]
     for rotations in (True, False):
         for threshold in (50.0, 200.0, 800.0):
@@ -222,7 +222,7 @@ def priced(name: str, images: np.ndarray, key: str, values: tuple[object, object
 
 
 def brute(images: np.ndarray, one: Side, rotations: bool, threshold: float) -> float:
-    """Pairs a second of the exact product of all tiles, of which one is timed: with its matches, and nothing else."""
+    """Return the pairs per second of the exact products of all tiles with their matches, by timing one tile."""
     kind = Mse(Params(rotations=rotations, threshold=threshold).comparison, SHAPE, CPU)
     turns, n = 4 if rotations else 1, len(images)
     height = min(n // 2, 1_024)
@@ -237,7 +237,7 @@ def brute(images: np.ndarray, one: Side, rotations: bool, threshold: float) -> f
 
 
 def hard(name: str, images: np.ndarray, rotations: bool, threshold: float) -> None:
-    """A line of the second table."""
+    """Print a line of the second table."""
     one, n = side(images), len(images)
     pairs = n * (n - 1) // 2
     exactly = brute(images, one, rotations, threshold)

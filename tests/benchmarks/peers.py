@@ -43,18 +43,18 @@ ROOT = Path(__file__).parents[2]
 DRIVERS = Path(__file__).parent / "peer_drivers"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fast-diff-peers"
 EVERY = 0.1
-"""Seconds between two looks at the memory."""
+"""Seconds between two samples of the memory."""
 LIMIT = 3_600
 """Seconds after which a peer is taken to hang."""
 BITS = 10
 ROWS = 256
-"""Images that are compared with all others at a time."""
+"""Images that are compared with all other images at a time."""
 
 Pair = frozenset[str]
 
 
 class Skipped(Exception):
-    """Why a peer has no row."""
+    """Signal that a peer gets no row; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ PEERS = (
 
 
 def interpreter(least: tuple[int, int]) -> str:
-    """A Python that is new enough: this one, or one of the system's. Raises Skipped."""
+    """Return a Python that is new enough: this one, or one of the system's. Raises Skipped."""
     names = [f"python3.{minor}" for minor in range(least[1], least[1] + 3)]
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     others = [*map(shutil.which, names), *sorted(pyenv.glob(f"3.{least[1]}.*/bin/python"))]
@@ -95,7 +95,7 @@ def interpreter(least: tuple[int, int]) -> str:
 
 
 def environment(peer: Peer, cache: Path) -> Path:
-    """The Python of the peer's own environment, made if it is not there. Raises Skipped."""
+    """Return the Python of the peer's own environment, which is made if missing. Raises Skipped."""
     home = cache / peer.name
     python, made = home / "bin" / "python", home / "made"
     if made.exists():
@@ -113,7 +113,7 @@ def environment(peer: Peer, cache: Path) -> Path:
 
 
 def last_line(text: str) -> str:
-    """What a program said last."""
+    """Return the last line of a program's output."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else "nothing was said"
 
@@ -145,7 +145,7 @@ class Cost:
 
 
 def watched(command: Sequence[str], log: Path) -> tuple[float, Cost]:
-    """Seconds and cost of a command. Raises Skipped where it fails or hangs."""
+    """Return the seconds and the cost of a command. Raises Skipped if the command fails or hangs."""
     quiet = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     cost = Cost()
     started = time.perf_counter()
@@ -177,7 +177,7 @@ def watched(command: Sequence[str], log: Path) -> tuple[float, Cost]:
 def measure(
     peer: Peer, python: Path, folder: Path, files: Sequence[Path], threshold: float
 ) -> tuple[float, Cost, dict[str, Any]]:
-    """Seconds, cost, and what was found, by names below the folder. Raises Skipped."""
+    """Return seconds, cost, and the peer's result with paths relative to the folder. Raises Skipped."""
     with tempfile.TemporaryDirectory(prefix="fast-diff-peers-") as name:
         work, out = Path(name) / "work", Path(name) / "found.json"
         work.mkdir()
@@ -194,7 +194,7 @@ def measure(
 
 
 def relative(found: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The same with the paths below the folder."""
+    """Return a peer's result with paths relative to the folder."""
 
     def below(path: str) -> str:
         return os.path.relpath(path, folder)
@@ -208,7 +208,7 @@ def relative(found: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def thumbnails(folder: Path, files: Sequence[Path]) -> tuple[list[str], np.ndarray]:
-    """Names and thumbnails, int16 (n, SIDE, SIDE, 3), about the middle, of the files that are images."""
+    """Return names and thumbnails of the images, int16 (n, SIDE, SIDE, 3), minus 128."""
     names, images = [], []
     for path in files:
         try:
@@ -221,7 +221,7 @@ def thumbnails(folder: Path, files: Sequence[Path]) -> tuple[list[str], np.ndarr
 
 
 def matches(names: Sequence[str], images: np.ndarray, threshold: float) -> Iterator[Pair]:
-    """Pairs whose MSE is at most the threshold in some turn. Sums of integers below 2^53 are exact in float64."""
+    """Yield pairs whose MSE is at most the threshold in some turn; sums below 2^53 are exact in float64."""
     n = len(images)
     flat = images.reshape(n, -1).astype(np.float64)
     norms = np.square(flat).sum(axis=1)
@@ -237,7 +237,7 @@ def matches(names: Sequence[str], images: np.ndarray, threshold: float) -> Itera
 
 
 def near(hashes: dict[str, int]) -> Iterator[Pair]:
-    """Pairs whose hashes differ in at most BITS bits."""
+    """Yield pairs whose hashes differ in at most BITS bits."""
     for a, b in itertools.combinations(hashes, 2):
         if (hashes[a] ^ hashes[b]).bit_count() <= BITS:
             yield frozenset((a, b))
@@ -254,7 +254,7 @@ def row(found: dict[str, Any], truth: set[Pair]) -> tuple[int, int, int, int]:
 
 
 def main() -> None:
-    """Measure them one after the other."""
+    """Measure the peers one after the other."""
     every = [peer.name for peer in PEERS]
     parser = argparse.ArgumentParser("python -m tests.benchmarks.peers", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, metavar="FOLDER")

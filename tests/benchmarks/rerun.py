@@ -1,4 +1,4 @@
-"""How long a run with nothing to do takes, against walking and statting the files and importing distributed.
+"""Measure a run with nothing to do, against a walk with stat of each file and the import of distributed.
 
     python -m tests.benchmarks.rerun [IMAGES] [--rounds 7]
 
@@ -29,7 +29,7 @@ import distributed
 
 
 def make(folder: Path, count: int) -> None:
-    """Small PNGs, a hundred to a folder."""
+    """Make small PNGs, a hundred per folder."""
     random = np.random.default_rng(1)
     for number in range(count):
         path = folder / f"{number // 100:04}" / f"{number:06}.png"

@@ -1,4 +1,4 @@
-"""What rows cost: every pair recorded, and copies of one page.
+"""Measure the cost of rows: for every pair recorded, and for copies of one page.
 
     python -m tests.benchmarks.rows [IMAGES] [COPIES]
 
@@ -31,17 +31,17 @@ from tests.benchmarks.thumbnails import SHAPE, synthesised
 
 
 def blank(first: int, count: int) -> np.ndarray:
-    """White pages."""
+    """Return thumbnails of white pages."""
     return np.full((count, *SHAPE), 255, np.uint8)
 
 
 def blank_thumbnails(inputs: Inputs, params: Any, job: Job) -> Result:
-    """What the thumbnail stage makes of white pages; travels to workers."""
+    """Return the thumbnail stage's rows of white pages."""
     return growth.fake_thumbnails(inputs, params, job, blank)
 
 
 def record(images: int, folder: Path, thumbnails: Callable[..., Result], pairs: dict[str, Any]) -> dict[str, Any]:
-    """The record of a run of hash, index and pairs."""
+    """Run hash, index and pairs; return the run's record."""
     stages = {stage.name: stage for stage in discover()}
     stages["scan"] = growth.numbered(stages["scan"], images)
     stages["thumbnail"] = growth.thumbnailed(stages["thumbnail"], thumbnails)
@@ -55,7 +55,7 @@ def record(images: int, folder: Path, thumbnails: Callable[..., Result], pairs: 
 
 
 def every_pair(images: int, folder: Path) -> None:
-    """`threshold: null`, without turns."""
+    """Measure `threshold: null` without turns."""
     made = record(images, folder, growth.fake_thumbnails, {"threshold": None, "rotations": False, "identical": "all"})
     seconds = made["stages"]["pairs"]["seconds"]
     files = list((folder / "rows" / "pairs").glob("*.parquet"))
@@ -80,7 +80,7 @@ def every_pair(images: int, folder: Path) -> None:
 
 
 def copies(images: int, folder: Path) -> None:
-    """One page, many times."""
+    """Measure many copies of one page."""
     made = record(images, folder, blank_thumbnails, {})
     rows = sum(pq.read_metadata(file).num_rows for file in (folder / "rows" / "pairs").glob("*.parquet"))
     ledger, stages = made["ledger"], made["stages"]

@@ -1,4 +1,4 @@
-"""What the driver and the scheduler take for 10,000 partitions and 100,000 block pairs, whose kernels return at once.
+"""Measure driver and scheduler for 10,000 partitions and 100,000 block pairs, with kernels that return at once.
 
     python -m tests.benchmarks.scale [--partitions 10000] [--pairs 100000] [--workers 2] [--seconds 0]
 
@@ -41,7 +41,7 @@ MIB = 1 << 20
 
 
 class First(Reporter):
-    """When tasks ended, in seconds: the first one of a worker, and of each stage the first and the last one."""
+    """A reporter that notes when tasks end, in seconds since the start, and the first and last end by stage."""
 
     def __init__(self) -> None:
         self.began = time.perf_counter()
@@ -56,14 +56,14 @@ class First(Reporter):
 
 
 def peak_memory(pid: int) -> int:
-    """The most memory that a process has held so far, in bytes."""
+    """Return the peak memory of a process so far, in bytes."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 @contextlib.contextmanager
 def cluster(folder: Path, workers: int) -> Iterator[tuple[dict[str, Any], int]]:
-    """A scheduler and workers over TCP on loopback; the config section that names them, and the scheduler's process."""
+    """Start a scheduler and workers over TCP on loopback; yield the config section and the scheduler's process id."""
     folder.mkdir(parents=True, exist_ok=True)
     file, host = folder / "scheduler.json", ["--host", "127.0.0.1"]
     file.unlink(missing_ok=True)
@@ -87,7 +87,7 @@ def cluster(folder: Path, workers: int) -> Iterator[tuple[dict[str, Any], int]]:
 
 
 def step_plan(options: argparse.Namespace) -> dict[str, Any]:
-    """Make the plan, and nothing else."""
+    """Make the plan only."""
     config = config_of(Path(options.folder), {})
     stages = in_order(many(options.partitions, blocks_for(options.pairs), config))
     before = peak_memory(os.getpid())
@@ -98,7 +98,7 @@ def step_plan(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def step_run(options: argparse.Namespace) -> dict[str, Any]:
-    """A whole run, as the command line makes it; a feed has workers that only answer."""
+    """Run as the command line does; in a feed, workers answer without work."""
     from pipeline.run import no_files, run
     from stages.commands.run.work import draw_work
 
@@ -125,7 +125,7 @@ def step_run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def step_noop(options: argparse.Namespace) -> dict[str, Any]:
-    """The floor of Dask: `client.map` of as many no-ops as there are tasks."""
+    """Measure the floor of Dask: `client.map` of as many no-ops as tasks."""
     from distributed import Client, wait
 
     count = options.pairs + 3 * options.partitions
@@ -136,7 +136,7 @@ def step_noop(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def publish_some(job: tuple[str, int]) -> int:
-    """Publish so many artifacts of the pairs stage, with nothing around it."""
+    """Publish artifacts of the pairs stage in a loop, without a runner."""
     folder, count = job
     config = config_of(Path(folder), {})
     (stage,) = (stage for stage in many(1, 1, config) if stage.name == "pairs")
@@ -148,7 +148,7 @@ def publish_some(job: tuple[str, int]) -> int:
 
 
 def step_publish(options: argparse.Namespace) -> dict[str, Any]:
-    """The floor of publishing: what as many processes publish in a loop, a second."""
+    """Measure the floor of publishing: artifacts per second of as many processes in a loop."""
     count = max(100, min(3_000, options.pairs // 10))
     with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
         pool.map(publish_some, [(options.folder, 10)] * options.workers, 1)  # imports are no part of it
@@ -158,7 +158,7 @@ def step_publish(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def step_footers(options: argparse.Namespace) -> dict[str, Any]:
-    """The floor of looking: list every folder, and read each footer with pyarrow."""
+    """Measure the floor of a run with nothing to do: list all folders, and read each footer with pyarrow."""
     started = time.perf_counter()
     folders = [entry.path for entry in os.scandir(f"{options.folder}/many") if entry.is_dir()]
     paths = [entry.path for folder in folders for entry in os.scandir(folder) if entry.stat().st_size]
@@ -180,7 +180,7 @@ STEPS = {
 
 
 def answer(calls: Iterable[Call], seconds: float, topic: str) -> list[Outcome]:
-    """What a worker does in a feed: it says that all is published, but for the few with names of their own."""
+    """Answer that all tasks are published; run only the tasks with a file name of their own."""
     outcomes = []
     for call in calls:
         if call.task.filename:
@@ -195,7 +195,7 @@ def answer(calls: Iterable[Call], seconds: float, topic: str) -> list[Outcome]:
 
 
 def do(step: str, options: argparse.Namespace, folder: Path, scheduler: Mapping[str, Any] | None = None) -> Any:
-    """One step in a process of its own, so that each has its own peak of memory and nothing warm."""
+    """Do one step in a process of its own, with a peak memory of its own and without caches."""
     words = ["--step", step, "--folder", str(folder), "--scheduler", json.dumps(scheduler)]
     sizes = [f"--{name}={getattr(options, name)}" for name in ("partitions", "pairs", "workers", "seconds")]
     command = [sys.executable, "-m", "tests.benchmarks.scale", *words, *sizes]
@@ -204,7 +204,7 @@ def do(step: str, options: argparse.Namespace, folder: Path, scheduler: Mapping[
 
 
 def measure(options: argparse.Namespace, folder: Path) -> Iterator[str]:
-    """The lines to print, each when it is known."""
+    """Yield each line as soon as its numbers are known."""
     plan = do("plan", options, folder)
     yield f"plan: {plan['tasks']:,} tasks in {plan['seconds']:.1f} s, {plan['memory'] / MIB:,.0f} MiB"
     with cluster(folder / "noop", options.workers) as (section, _):

@@ -1,4 +1,4 @@
-"""Listing a million files: `python -m tests.benchmarks.scan [FILES]`
+"""Measure the listing of a million files: `python -m tests.benchmarks.scan [FILES]`
 
 Makes empty files in memory, where there is such a place, and times the scan stage (listing, sorting, cutting into
 partitions, publishing its artifacts) against `os.scandir` with one `stat` a file, in turns; and says how much memory
@@ -26,7 +26,7 @@ ROUNDS = 3
 
 
 def make(folder: Path, files: int) -> None:
-    """So many empty files, a thousand a folder."""
+    """Make empty files, a thousand per folder."""
     for first in range(0, files, A_FOLDER):
         inside = folder / f"folder-{first // A_FOLDER:05}"
         inside.mkdir(parents=True)
@@ -37,7 +37,7 @@ def make(folder: Path, files: int) -> None:
 
 
 def walk(folder: Path) -> int:
-    """The floor: list every folder, stat every file."""
+    """List every folder and stat every file: the floor."""
     count, folders = 0, [str(folder)]
     while folders:
         with os.scandir(folders.pop()) as entries:
@@ -51,26 +51,26 @@ def walk(folder: Path) -> int:
 
 
 def peak() -> int:
-    """The most bytes that this process has held."""
+    """Return the peak memory of this process, in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def seconds(work: object, *arguments: object) -> float:
-    """How long a call takes."""
+    """Return the seconds of a call."""
     started = time.perf_counter()
     work(*arguments)  # type: ignore[operator]
     return time.perf_counter() - started
 
 
 def scan(config: Config) -> None:
-    """The scan stage alone, from the listing to its artifacts."""
+    """Run the scan stage, from the listing to the artifacts."""
     shutil.rmtree(config.folder, ignore_errors=True)
     record = run(config, [stage for stage in discover() if stage.name == "scan"], Reporter())
     assert not record.failures, record.failures
 
 
 def main() -> None:
-    """Print both, their ratio, and bytes per file."""
+    """Print both times, the ratio, and bytes per file."""
     files = int(dict(enumerate(sys.argv)).get(1, 1_000_000))
     place = "/dev/shm" if Path("/dev/shm").is_dir() else None
     with tempfile.TemporaryDirectory(dir=place) as name:

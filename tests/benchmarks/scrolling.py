@@ -1,4 +1,4 @@
-"""Frames a second while the report's page scrolls through many clusters, against a bare list of as many lines.
+"""Measure frames per second while the report's page scrolls through many clusters, against a list of as many lines.
 
     .venv/bin/python -m tests.benchmarks.scrolling [--clusters 50000] [--seconds 5]
 

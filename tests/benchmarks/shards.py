@@ -1,4 +1,4 @@
-"""Runs over very many tiny images in shards: listing, kill -9 and resume, nothing to do, one changed shard.
+"""Measure runs over many tiny images in shards: listing, kill -9 and resume, nothing to do, one changed shard.
 
     python -m tests.benchmarks.shards FOLDER [--shards 100] [--members 10000] [--kill 60]
 

@@ -1,4 +1,4 @@
-"""What it costs to measure how far apart the members of a cluster are, by the parts of that work.
+"""Measure the parts of the time to find the largest distance inside clusters.
 
     python -m tests.benchmarks.spread [CLUSTERS]
 
@@ -22,7 +22,7 @@ from tests.benchmarks.thumbnails import SHAPE
 
 
 def seconds(action: Callable[[np.ndarray], Any], clusters: Sequence[np.ndarray]) -> float:
-    """A cluster, on average."""
+    """Return the mean seconds per cluster."""
     started = time.perf_counter()
     for images in clusters:
         action(images)

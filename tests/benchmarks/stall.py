@@ -1,4 +1,4 @@
-"""How long a run stands still when workers are killed: `python -m tests.benchmarks.stall [KILLS] [IMAGES]` (10, 900)
+"""Measure how long no task ends when workers are killed: `python -m tests.benchmarks.stall [KILLS] [IMAGES]` (10, 900)
 
 Two `dask worker` processes, of which one is killed every three seconds; its nanny starts another. Prints the longest
 time in which no task ended, beside that of the same run when nobody is killed, and how many tasks ran twice."""

@@ -1,4 +1,4 @@
-"""What syncing costs: artifacts with and without it, with a sync of the folder for each of them, and once in the end.
+"""Measure the cost of syncing artifacts: as the program does, never, each name, and all folders at the end.
 
     python -m tests.benchmarks.syncs [ARTIFACTS [FOLDER]]
 
@@ -32,7 +32,7 @@ def no_syncs() -> Iterator[None]:
 
 
 def write(folder: Path, count: int, durable: bool = False) -> float:
-    """Seconds for so many artifacts."""
+    """Write `count` artifacts; return the seconds."""
     started = time.perf_counter()
     for number in range(count):
         with atomic_write(folder / f"stage-{number % STAGES}" / f"{time.time_ns()}.parquet", durable) as file:

@@ -1,4 +1,4 @@
-"""Each benchmark runs on little data and prints its figures, so that none breaks unnoticed. No time is asserted."""
+"""Run each benchmark on little data, and check that the figures are printed; no time is asserted."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ NAMED = {
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of photographs that are just large enough to be decoded at a reduced size."""
+    """Return a folder of photographs that are just large enough to be decoded at a reduced size."""
     folder = tmp_path_factory.mktemp("photographs")
     for number in range(4):
         photograph(number, (640, 512)).save(folder / f"{number}.jpg", quality=90)
@@ -87,6 +87,6 @@ def test_a_benchmark_can_be_imported(name: str) -> None:
 
 
 def test_every_benchmark_is_run_or_named() -> None:
-    """Modules that are no programs hold what several benchmarks share, and are imported with these."""
+    """Modules without a program are shared by benchmarks, and are tested with these benchmarks."""
     modules = {path.stem: path.read_text() for path in FOLDER.glob("*.py") if path != Path(__file__)}
     assert {name for name, text in modules.items() if "\nif __name__ ==" in text} == {*RUN, *NAMED}

@@ -16,7 +16,7 @@ WAVES = 12
 
 
 def crops(folders: Sequence[Path], count: int) -> np.ndarray:
-    """Whole photographs and random parts of them, as many of each, in random order."""
+    """Return whole photographs and random parts of photographs, as many of each, in random order."""
     random = np.random.default_rng(0)
     paths = sorted({path.resolve() for folder in folders for path in folder.rglob("*") if path.is_file()})
     found: list[np.ndarray] = []
@@ -60,7 +60,7 @@ def synthesised(first: int, count: int) -> np.ndarray:
 
 @cache
 def _patterns() -> np.ndarray:
-    """Cosine waves, float32 (WAVES², 64·64), longer ones stronger: amplitudes fall with the frequency."""
+    """Return cosine waves, float32 (WAVES², 64·64), with amplitudes that fall with the frequency."""
     side = np.cos(np.pi * np.arange(WAVES)[:, None] * (np.arange(64) + 0.5) / 64)
     frequency = np.hypot(*np.indices((WAVES, WAVES)))
     waves = np.einsum("iy,jx->ijyx", side, side) / np.maximum(frequency, 0.7)[..., None, None] ** 0.9
@@ -73,7 +73,7 @@ def _grain() -> np.ndarray:
 
 
 def icons(count: int) -> np.ndarray:
-    """Coloured shapes on white, each drawn four times as large as it is shown."""
+    """Return coloured shapes on white, drawn four times as large and scaled down."""
     return _drawn(count, _icon)
 
 
@@ -95,7 +95,7 @@ def _icon(draw: ImageDraw.ImageDraw, random: np.random.Generator) -> None:
 
 
 def scans(count: int) -> np.ndarray:
-    """Pages of text: lines of dark words on white, ragged right."""
+    """Return pages of text: lines of dark words on white, ragged right."""
     return _drawn(count, _page)
 
 
@@ -119,7 +119,7 @@ def _drawn(count: int, page: Callable[[ImageDraw.ImageDraw, np.random.Generator]
 
 
 def frames(count: int) -> np.ndarray:
-    """A film of one scene: a patch that wanders through it, and grain."""
+    """Return frames of a film: one scene with grain, and a patch that moves."""
     random = np.random.default_rng(8)
     scene = synthesised(0, 1)[0]
     patch = synthesised(1, 1)[0][:6, :6]
@@ -131,7 +131,7 @@ def frames(count: int) -> np.ndarray:
 
 
 def flat(count: int) -> np.ndarray:
-    """Sheets of one grey, with grain: of each grey some hundred."""
+    """Return sheets of one random grey each, with grain."""
     random = np.random.default_rng(9)
     grey = random.integers(0, 256, (count, 1, 1, 1))
     return np.clip(grey + random.normal(0, 1.5, (count, *SHAPE)), 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Stand-ins for what a laptop lacks: a batch system, hosts that answer to SSH, an authority that signs certificates."""
+"""Imitate a batch system, hosts with SSH, and a certificate authority, which a laptop lacks."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ kill -TERM -- "-$1"
 
 
 def batch_system(folder: Path) -> str:
-    """`sbatch` and `scancel` that run job scripts here, at once; gives the PATH by which they are found. The last
-    script stands in job.sh, and what jobs say in job.log."""
+    """Make `sbatch` and `scancel`, which run job scripts here at once; return the PATH with both.
+
+    The last script is in job.sh, the output of jobs in job.log."""
     folder.mkdir()
     for name, text in (("sbatch", SBATCH), ("scancel", SCANCEL)):
         (folder / name).write_text(text.format(folder=folder))
@@ -39,7 +40,7 @@ def batch_system(folder: Path) -> str:
 
 
 class _Anyone(asyncssh.SSHServer):
-    """Lets everybody in."""
+    """A server that needs no authentication."""
 
     def begin_auth(self, username: str) -> bool:
         return False
@@ -71,7 +72,7 @@ async def _serve(process: asyncssh.SSHServerProcess[bytes]) -> None:
 
 @contextmanager
 def ssh_host() -> Iterator[int]:
-    """An SSH server on loopback that runs what it is told; gives its port."""
+    """Run an SSH server on loopback that runs commands; yield its port."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
@@ -100,7 +101,7 @@ def ssh_host() -> Iterator[int]:
 
 
 def certificates(folder: Path, *addresses: str) -> dict[str, str]:
-    """An authority, and a certificate that it has signed for these addresses: the config's section scheduler.tls."""
+    """Make a certificate authority and a certificate for some addresses; return the section scheduler.tls."""
     folder.mkdir(exist_ok=True)
     authority, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     now = datetime.datetime.now(datetime.UTC)

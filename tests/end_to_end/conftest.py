@@ -29,7 +29,7 @@ def blank_charts() -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def charts_where_marked(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Draw charts in this process only for modules marked `drawn`: those that look at them, or compare processes."""
+    """Draw charts in this process only for modules marked `drawn`."""
     if next(request.node.iter_markers("drawn"), None):
         yield
     else:
@@ -39,8 +39,9 @@ def charts_where_marked(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def never_synced() -> Iterator[None]:
-    """Sync no file of runs in this process, which would wait for the disk a fifth of their time; `tests/power` and the
-    tests of `pipeline/store` show what is synced."""
+    """Sync no files of runs in this process: syncing takes a fifth of the time of a run.
+
+    `tests/power` and the tests of `pipeline/store` test the syncs."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(os, "fsync", lambda number: None)
         yield

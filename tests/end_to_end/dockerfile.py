@@ -1,7 +1,7 @@
-"""A Dockerfile's steps as a script in a fresh root: an overlay of this machine's system that nobody else sees.
+"""Run a Dockerfile's steps as a script in a fresh root: a private overlay of this machine's system.
 
-In place of the image that FROM names it has an empty virtual environment of this Python in its PATH; the checkout is
-hidden from it, so that what was not copied is not there."""
+The root has an empty virtual environment of this Python in PATH instead of the image that FROM names. The checkout is
+hidden, so that only copied files exist."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ mount -t overlay overlay -o lowerdir=/,upperdir={work}/upper,workdir={work}/scra
 """
 PYTHON = "/usr/local/image"
 PASSED_ON = ("PIP_", "SSL_CERT_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
-"""Beginnings of the names of what a step may need of the environment to fetch packages."""
+"""Prefixes of environment variables that a step may need to fetch packages."""
 
 
 def impossible(folder: Path) -> str:
-    """Why there is no fresh root to be had here; empty if there is."""
+    """Return why no fresh root can be made here; empty if a root can be made."""
     tried = _in_own_mounts(OVERLAY.format(work=shlex.quote(str(folder)), root=shlex.quote(f"{folder}/root")))
     return "" if tried.returncode == 0 else f"no overlay of the root can be mounted here: {tried.stderr.strip()[-200:]}"
 
 
 def steps(dockerfile: Path) -> list[tuple[str, str]]:
-    """Instructions and what stands behind them."""
+    """Return the instructions of a Dockerfile, each with its arguments."""
     lines = [line for line in dockerfile.read_text().splitlines() if line[:1] not in ("", "#")]
     return [(step, words) for step, words in (line.split(maxsplit=1) for line in lines)]
 
 
 def built(dockerfile: Path, context: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Take all steps, then run the entry point with these words, as a container would."""
+    """Run all steps, then the entry point with the arguments `words`, as a container does."""
     root = folder / "root"
     script = [OVERLAY.format(work=shlex.quote(str(folder)), root=shlex.quote(str(root)))]
     script += _script(steps(dockerfile), context, root, words)

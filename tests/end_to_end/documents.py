@@ -27,7 +27,7 @@ REASON = re.compile(r"<!-- not run here: (.+?) -->\n(?:<!-- .+? -->\n)?\Z")
 FILE = re.compile(r"# ([\w/]+\.py)\n")
 EXIT_CODE = re.compile(r"# exit code (\d+)$")
 QUICK = ("--set", "scheduler.kind=synchronous", "--set", "plot={pairs: 0, clusters: 0}")
-"""Options of every run: processes and pictures take longer than all else in a small run."""
+"""Options of every run: no worker processes and no pictures, which take most of the time of a small run."""
 
 
 def documents() -> list[str]:
@@ -51,7 +51,7 @@ class Block:
 
     @property
     def file(self) -> str:
-        """The file that the block holds, if its first line names one."""
+        """Return the name of the file in the block's first line; empty if the first line names no file."""
         found = FILE.match(self.text)
         return found[1] if found else ""
 
@@ -118,7 +118,7 @@ class World:
         return f"{self.home}{word[1:]}" if word == "~" or word.startswith("~/") else word
 
     def run(self, block: Block) -> None:
-        """Run a block, and hold its output against what the document shows."""
+        """Run a block, and compare the output with the output in the document."""
         if block.language == "bash":
             for line in _commands(block.text):
                 self._check(block, line, [])
@@ -140,9 +140,10 @@ class World:
         out, err = self.capsys.readouterr()
         wanted = EXIT_CODE.search(line)
         assert code == (int(wanted[1]) if wanted else 0), f"{block}: {line}\n{out}{err}"
-        said = iter((out + err).splitlines())
+        printed = iter((out + err).splitlines())
         for shown in expected:
-            assert any(re.fullmatch(_pattern(shown), each.rstrip()) for each in said), f"{block}: {shown}\n{out}{err}"
+            found = any(re.fullmatch(_pattern(shown), each.rstrip()) for each in printed)
+            assert found, f"{block}: {shown}\n{out}{err}"
 
     def _python(self, block: Block) -> None:
         namespace: dict[str, Any] = {}
@@ -180,7 +181,7 @@ def _pattern(shown: str) -> str:
 
 @contextlib.contextmanager
 def forgotten(module: str) -> Iterator[None]:
-    """Have a module of the current folder imported anew, and forgotten afterwards."""
+    """Remove a module of the current folder from sys.modules, and its folder from sys.path, at the end."""
     path = sys.path.copy()
     try:
         yield

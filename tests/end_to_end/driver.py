@@ -1,4 +1,4 @@
-"""Drives the command line on small folders of images that the tests make."""
+"""Run the command line on small folders of images that the tests make."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def make_image(path: Path, seed: int, size: tuple[int, int] = (96, 72)) -> Path:
 
 
 def make_images(folder: Path, count: int, first: int = 0) -> list[Path]:
-    """Different pictures, every tenth of them a copy of another at a lower quality."""
+    """Make different pictures; every tenth picture is a copy of another picture at a lower quality."""
     paths = []
     for seed in range(first, first + count):
         path = make_image(folder / f"{seed * 7919 % 1000:03}-{seed}.jpg", seed - 5 if seed % 10 == 9 else seed)
@@ -47,7 +47,7 @@ def make_images(folder: Path, count: int, first: int = 0) -> list[Path]:
 
 @dataclass
 class Project:
-    """A config file, and what runs of it said."""
+    """A config file, and the results of its runs."""
 
     folder: Path
     config: dict[str, Any] = field(default_factory=dict)
@@ -79,25 +79,25 @@ class Project:
         return main(["run", str(self.yaml), *options, *sets])
 
     def command(self, *overrides: str, name: str = "run") -> list[str]:
-        """The same as the words of a command for a process of its own."""
+        """Return the command line of `run`, or of the command `name`, for a process of its own."""
         sets = [word for override in overrides for word in ("--set", override)]
         return [sys.executable, "-m", "pipeline.cli.main", name, str(self.yaml), *sets]
 
     def spawn(self, *overrides: str, **arguments: Any) -> subprocess.CompletedProcess[str]:
-        """`fast-diff run` in a process of its own."""
+        """Run `fast-diff run` in a process of its own."""
         return subprocess.run(self.command(*overrides), capture_output=True, text=True, timeout=120, **arguments)
 
     def record(self) -> dict[str, Any]:
-        """run.json."""
+        """Return the content of run.json."""
         return dict(json.loads((self.run_folder / "run.json").read_text()))
 
     def ran(self) -> dict[str, int]:
-        """Tasks that the last run ran, by stage; stages that ran none are left out."""
+        """Return the number of tasks that the last run ran, by stage, without stages that ran no task."""
         stages: Mapping[str, Any] = self.record()["stages"]
         return {name: stage["tasks_run"] for name, stage in stages.items() if stage["tasks_run"]}
 
     def events(self) -> list[dict[str, Any]]:
-        """Events of the last run; it leaves none where it found all done."""
+        """Return the events of the last run; empty if the run had nothing to do."""
         if not self.ran():
             return []
         events = [json.loads(line) for line in (self.run_folder / ".events.jsonl").read_text().splitlines()]
@@ -105,15 +105,15 @@ class Project:
         return events[last:]
 
     def decoded(self) -> int:
-        """Files that the last run decoded."""
+        """Return the number of files that the last run decoded."""
         return sum(event.get("decoded", 0) for event in self.events())
 
     def reasons(self) -> dict[str, str]:
-        """Why the tasks of the last run ran."""
+        """Return the reason of each task that the last run ran."""
         return {f"{e['stage']}/{e['key']}": e["reason"] for e in self.events() if e.get("how") == "run"}
 
     def artifacts(self) -> dict[str, bytes]:
-        """Everything that a reader of the run's folder can see, but for run.json and the page on how the work went."""
+        """Return the files of the run's folder, without dot names, run.json and the page on the work."""
         return {
             str(path.relative_to(self.run_folder)): path.read_bytes()
             for path in sorted(self.run_folder.rglob("*"))
@@ -126,8 +126,9 @@ class Project:
 
 @dataclass
 class Kept:
-    """A run over some images that is done once, and given back as it was when it ended: at the same place, since paths
-    are part of every artifact."""
+    """A finished run that several tests use; `again` restores the run's folder.
+
+    The folder is restored at the same path, since paths are part of every artifact."""
 
     project: Project
     saved: Path
@@ -147,7 +148,7 @@ class Kept:
         return cls(project, saved)
 
     def again(self) -> Project:
-        """The run as it was."""
+        """Restore the finished run; return the project."""
         shutil.rmtree(self.project.folder)
         shutil.copytree(self.saved, self.project.folder)
         return copy.deepcopy(self.project)

@@ -1,4 +1,4 @@
-"""A run on a Dask cluster to which things are done."""
+"""Run on a Dask cluster with injected faults."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SLOW = "0.05"
 
 
 class Cluster:
-    """A run on a Dask cluster of its own, whose workers count what they begin."""
+    """A run on a Dask cluster of its own, whose workers log the start of each task."""
 
     def __init__(self, expected: tuple[Project, dict[str, bytes]], folder: Path) -> None:
         project, self.expected = expected
@@ -57,7 +57,7 @@ class Cluster:
         return found
 
     def ends_well(self, driver: subprocess.Popen[str], twice: int) -> None:
-        """The run ends, its artifacts are right, and at most so many tasks began more than once."""
+        """Assert success and the expected artifacts, and that at most `twice` tasks started more than once."""
         _, errors = driver.communicate(timeout=120)
         assert driver.returncode == 0, errors
         assert "Traceback" not in errors

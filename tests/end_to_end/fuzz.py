@@ -1,7 +1,7 @@
-"""Broken images without end: `python -m tests.end_to_end.fuzz [CASES] [SEED]`
+"""Run `fast-diff` on randomly broken images: `python -m tests.end_to_end.fuzz [CASES] [SEED]`
 
-Mutates files of every format and has `fast-diff run` go over them. The run must end well, with a row for every file,
-and no process may take more memory than its limit. Prints how many came to what."""
+Mutates files of every format and runs `fast-diff run` on the mutants. The run must exit with 0 and write a row for
+every file, and no process may take more memory than its limit. Prints the number of images by error."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from tests.stages.decoding.samples import dng, every_format, saved, smooth
 Random = np.random.Generator
 MEMORY = 512 << 20
 BOUND = MEMORY + (400 << 20)
-"""With what the driver itself takes, which reads and writes Parquet, clusters and draws."""
+"""Greatest memory of a process: the limit of decoding, plus the memory of the driver, which also clusters and draws."""
 EXTREMES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
 
 
 def flip(data: bytearray, random: Random) -> bytearray:
-    """Some bits, in the head or anywhere."""
+    """Flip some bits, in the head or anywhere."""
     end = len(data) if random.random() < 0.5 else min(len(data), 200)
     for place in random.integers(0, end, random.integers(1, 9)):
         data[place] ^= 1 << random.integers(0, 8)
@@ -39,7 +39,7 @@ def flip(data: bytearray, random: Random) -> bytearray:
 
 
 def noise(data: bytearray, random: Random) -> bytearray:
-    """A run of random bytes."""
+    """Replace some consecutive bytes by random bytes."""
     start = int(random.integers(0, len(data)))
     length = int(min(random.integers(1, 64), len(data) - start))
     data[start : start + length] = random.bytes(length)
@@ -47,19 +47,19 @@ def noise(data: bytearray, random: Random) -> bytearray:
 
 
 def cut(data: bytearray, random: Random) -> bytearray:
-    """The beginning only."""
+    """Keep the beginning only."""
     return data[: int(random.integers(0, len(data)))]
 
 
 def remove(data: bytearray, random: Random) -> bytearray:
-    """A piece out of the middle."""
+    """Remove a piece from the middle."""
     start = int(random.integers(0, len(data)))
     del data[start : start + int(random.integers(1, 200))]
     return data
 
 
 def repeat(data: bytearray, random: Random) -> bytearray:
-    """A piece twice, or hundreds of times."""
+    """Repeat a piece once, or hundreds of times."""
     start = int(random.integers(0, len(data)))
     piece = data[start : start + int(random.integers(1, 100))]
     data[start:start] = piece * int(random.choice([1, 3, 500]))
@@ -67,7 +67,7 @@ def repeat(data: bytearray, random: Random) -> bytearray:
 
 
 def extreme(data: bytearray, random: Random) -> bytearray:
-    """A number that lies at the edge of its type, in either order of bytes; most often in the head."""
+    """Write the least or greatest value of an integer type, in either byte order; most often in the head."""
     size = int(random.choice([1, 2, 4]))
     end = len(data) if random.random() < 0.2 else min(len(data), 120)
     start = int(random.integers(0, max(1, end - size)))
@@ -80,7 +80,7 @@ MUTATIONS: tuple[Callable[[bytearray, Random], bytearray], ...] = (flip, noise, 
 
 
 def timeless(data: bytes) -> bytes:
-    """The same file, made at no time: an animated AVIF tells when, in three boxes."""
+    """Return the file without timestamps: an animated AVIF has a timestamp in each of three boxes."""
     for box in (b"mvhd", b"tkhd", b"mdhd"):
         start = data.find(box) + 8
         if data[4:12] == b"ftypavis" and start >= 8:
@@ -90,7 +90,7 @@ def timeless(data: bytes) -> bytes:
 
 
 def seeds() -> list[bytes]:
-    """Whole files, those of the extras that are installed among them."""
+    """Return whole files of all formats, including the formats of installed extras."""
     image = Image.fromarray(smooth(64, 48, seed=2))
     found = [timeless(data) for data in every_format().values()]
     for format in (HEIC, JPEG_XL):
@@ -101,7 +101,7 @@ def seeds() -> list[bytes]:
 
 
 def mutants(count: int, seed: int) -> list[bytes]:
-    """So many broken files; the same for the same seed."""
+    """Return `count` broken files; equal seeds give equal files."""
     random = np.random.default_rng(seed)
     whole = seeds()
     made = []
@@ -110,7 +110,7 @@ def mutants(count: int, seed: int) -> list[bytes]:
         for _ in range(random.integers(1, 4)):
             if data:
                 data = MUTATIONS[random.integers(len(MUTATIONS))](data, random)
-        if random.random() < 0.02:  # the head of one, the body of another
+        if random.random() < 0.02:  # the first half of one file, the second half of another
             other = whole[random.integers(len(whole))]
             data = data[: len(data) // 2] + other[len(other) // 2 :]
         made.append(bytes(data))
@@ -119,10 +119,10 @@ def mutants(count: int, seed: int) -> list[bytes]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run over mutants ended: its exit code and words, rows by error (`readable` for none), and peak bytes."""
+    """The end of a run on mutants: exit code, stderr, rows by error (`readable`: no error), peak memory in bytes."""
 
     code: int
-    said: str
+    stderr: str
     rows: dict[str, int]
     peak: int
 
@@ -150,7 +150,7 @@ def fuzz(count: int, seed: int, folder: Path) -> Outcome:
 
 
 def main() -> None:
-    """Run, print, and exit 1 if anything is not as it must be."""
+    """Run and print the counts; exit with 1 if the run, the rows or the memory are wrong."""
     words = dict(enumerate(sys.argv))
     count, seed = int(words.get(1, 10_000)), int(words.get(2, 0))
     folder = Path(tempfile.mkdtemp(prefix="fast-diff-fuzz-"))
@@ -159,7 +159,7 @@ def main() -> None:
     for error, number in sorted(outcome.rows.items()):
         print(f"  {error:<14} {number:,}")
     if outcome.code or sum(outcome.rows.values()) != count or outcome.peak > BOUND:
-        sys.exit(f"{outcome.said}\nthe files are in {folder}")
+        sys.exit(f"{outcome.stderr}\nthe files are in {folder}")
     shutil.rmtree(folder)
 
 

@@ -33,7 +33,7 @@ def impossible() -> str:
 
 
 class Hosts:
-    """Hosts by name, each with an address; `wire` cuts and mends what leads to one."""
+    """Hosts by name, each with an address; `wire` cuts or restores the link to a host."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._own = f"fd{os.getpid()}"
@@ -63,11 +63,11 @@ class Hosts:
         return f"{self._own}-{name}"
 
     def on(self, name: str, command: Sequence[str]) -> list[str]:
-        """The words of a command that runs on a host."""
+        """Return the command line that runs a command on a host."""
         return ["ip", "netns", "exec", self._space(name), *command]
 
     def wire(self, name: str, state: str) -> None:
-        """Cut (`down`) or mend (`up`) the wire to a host."""
+        """Cut (`down`) or restore (`up`) the link to a host."""
         _ip("-n", self._space("switch"), "link", "set", name, state)
 
 

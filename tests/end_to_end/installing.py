@@ -20,7 +20,7 @@ PATTERN = re.compile(r"python3\.(\d+)")
 
 
 def clone(folder: Path) -> Path:
-    """Copy what a clone holds: packages are built beside their sources, which leaves files there."""
+    """Copy the files of a clone, since building a package leaves files beside the sources."""
     shutil.copytree(ROOT, folder, ignore=lambda path, names: LEFT_OUT(path, names) | _runs(path, names))
     return folder
 
@@ -31,14 +31,14 @@ def _runs(path: str, names: list[str]) -> set[str]:
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment; what runs there has a home of its own."""
+    """A virtual environment with a home folder of its own."""
 
     folder: Path
     home: Path
 
     @classmethod
     def made(cls, folder: Path, python: str = sys.executable, *options: str) -> Environment:
-        """Make one by a Python, as the README does."""
+        """Make an environment by a Python, as the README does."""
         (folder / "home").mkdir(parents=True)
         subprocess.run([python, "-m", "venv", *options, str(folder / "env")], check=True)
         return cls(folder / "env", folder / "home")
@@ -49,12 +49,12 @@ class Environment:
 
     @property
     def packages(self) -> Path:
-        """Where installed packages lie."""
+        """Return the folder of installed packages."""
         (found,) = self.folder.glob("lib/python3*/site-packages")
         return found
 
     def borrow(self) -> None:
-        """Have the packages that the tests run on, but for what is installed here."""
+        """Add the packages of the tests' Python after the packages of this environment."""
         (self.packages / "borrowed.pth").write_text("\n".join(path for path in sys.path if path.endswith("-packages")))
 
     def run(self, *words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -72,7 +72,7 @@ class Environment:
         assert ended.returncode == 0, ended.stderr[-3_000:]
 
     def install(self, *words: str) -> None:
-        """Install by uv, which is quicker than pip."""
+        """Install by uv, which is faster than pip."""
         uv("pip", "install", "--python", self.python, *words)
 
 
@@ -85,7 +85,7 @@ def uv(*words: str) -> None:
 
 
 def pythons() -> dict[int, str]:
-    """The Pythons of this machine that start, by their second number: those in PATH, and those of pyenv."""
+    """Return the working Pythons in PATH and of pyenv, by minor version."""
     places = [Path(place) for place in os.environ["PATH"].split(os.pathsep)]
     places += sorted((Path.home() / ".pyenv" / "versions").glob("*/bin"))
     found: dict[int, str] = {}

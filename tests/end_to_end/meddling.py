@@ -1,10 +1,10 @@
-"""A preload for Dask's workers that counts the tasks which begin, and makes some go wrong.
+"""A preload for Dask's workers that logs the start of tasks and injects faults.
 
-MEDDLE_LOG=FILE           a line per task that begins: stage/key
-MEDDLE_KILL=STAGE/KEY     the worker that begins this task is killed, every time
-MEDDLE_FULL=FILE          writing an artifact fails for want of space while this file is there
-MEDDLE_SLOW=SECONDS       each task takes so much longer
-MEDDLE_STAGE=STAGE        only those of this stage do"""
+MEDDLE_LOG=FILE           a line in FILE at the start of each task: stage/key
+MEDDLE_KILL=STAGE/KEY     each worker that starts this task is killed
+MEDDLE_FULL=FILE          writing an artifact fails with "no space left on device" while FILE exists
+MEDDLE_SLOW=SECONDS       each task takes SECONDS longer
+MEDDLE_STAGE=STAGE        MEDDLE_SLOW acts on the tasks of this stage only"""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pipeline.store import store
 
 
 def dask_setup(worker: Any) -> None:
-    """Dask calls this when the worker process starts."""
+    """Install the faults; Dask calls this function when a worker process starts."""
     attempt, write = task._attempt, store.atomic_write
 
     def counted(call: task.Call, *arguments: Any) -> task.Outcome:
@@ -48,5 +48,5 @@ def dask_setup(worker: Any) -> None:
 
 
 def begun(log: Path) -> Counter[str]:
-    """How often each task began."""
+    """Return how often each task started."""
     return Counter(log.read_text().splitlines())

@@ -1,4 +1,4 @@
-"""A store that speaks the S3 protocol, on loopback: moto's server, which can be told to fail."""
+"""Serve an object store with the S3 protocol on loopback: moto's server, with injected faults."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ BUSY = b"<?xml version='1.0'?><Error><Code>ServiceUnavailable</Code><Message>Ple
 
 @dataclass
 class ObjectStore:
-    """The server, what it was asked for, and how it fails: `fault(method, path)` is None, "busy", "drop" (the request
-    is not served) or "deaf" (it is, but its answer gets lost)."""
+    """A server with a record of requests, and with faults.
+
+    fault  returns for a method and a path None, "busy", "drop" (the request is not served) or "deaf" (the request is
+           served, but the answer is lost)
+    asked  requests: the method, the path and the fault"""
 
     fault: Callable[[str, str], str | None] = lambda method, path: None
     asked: list[tuple[str, str, str]] = field(default_factory=list)
@@ -48,12 +51,12 @@ class ObjectStore:
         self._moto = DomainDispatcherApplication(create_backend_app)
 
     def counts(self) -> Counter[str]:
-        """How often each method was asked for."""
+        """Return the number of requests by method."""
         return Counter(method for method, _, _ in self.asked)
 
     @property
     def options(self) -> dict[str, Any]:
-        """The config's section `storage`."""
+        """Return the config's section `storage`."""
         return {"s3": {"endpoint_url": self.url, "key": "tests", "secret": SECRET}}
 
     @property
@@ -80,12 +83,12 @@ class _Silent(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log(self, type: str, message: str, *args: Any) -> None:
-        """Tests read what was asked for from the store."""
+        """Log nothing; `ObjectStore.asked` has the requests."""
 
 
 @contextmanager
 def object_store() -> Iterator[ObjectStore]:
-    """The server while this lasts."""
+    """Run the server while the context is open."""
     store = ObjectStore()
     server = make_server("127.0.0.1", 0, store, threaded=True, request_handler=_Silent)
     server.daemon_threads = True

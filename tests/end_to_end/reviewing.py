@@ -1,4 +1,4 @@
-"""Drives `fast-diff review` in a process of its own, by plain HTTP."""
+"""Run `fast-diff review` in a process of its own, and send plain HTTP requests."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Served:
     def __init__(
         self, run: Path, *options: str, environment: Mapping[str, str] | None = None, quiet: bool | None = None
     ) -> None:
-        """`environment`: variables with which the command opens a browser, unless it is `quiet`."""
+        """Start the server; `environment` has the variables for opening a browser, unless `quiet`."""
         quiet = environment is None if quiet is None else quiet
         command = [
             sys.executable,
@@ -71,7 +71,7 @@ class Served:
             self.clusters.setdefault(row["cluster"], []).append(number)
 
     def raw(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
-        """One request as it stands; `path` from the root."""
+        """Send one request without changes; `path` starts at the root."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         with contextlib.closing(connection):
             connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
@@ -109,7 +109,7 @@ class Served:
         return self.post("decide", revision=revision, actions=[{"does": does}])
 
     def proposal(self) -> list[dict[str, Any]]:
-        """The first image of each cluster stays."""
+        """Return a proposal that keeps the first image of each cluster."""
         groups = self.clusters.items()
         return [{"cluster": number, "keep": images[:1], "remove": images[1:]} for number, images in groups]
 
@@ -118,7 +118,7 @@ class Served:
         return self.post("plan", action=action, to=str(to), **body)
 
     def ended(self) -> Any:
-        """The job, when it has ended."""
+        """Wait for the end of the job; return the job."""
         until = time.monotonic() + ENDS
         while time.monotonic() < until:
             work = self.state()["work"]

@@ -1,4 +1,4 @@
-"""Faults without end: `python -m tests.end_to_end.soak [MINUTES] [SEED]` (default: 30 and 1)
+"""Inject random faults for a long time: `python -m tests.end_to_end.soak [MINUTES] [SEED]` (default: 30 and 1)
 
 Runs over 2,000 images on a Dask cluster, one after the other, while random things are done to it. Whatever was done:
 a run that ends well has the artifacts of an undisturbed one, to the byte, and a ledger that is complete; one that does
@@ -46,7 +46,7 @@ LINES = (
 
 @dataclass
 class Soak:
-    """A run that is always under way, and what happened so far."""
+    """Runs one after the other on a cluster with faults, and counts of faults and exit codes."""
 
     expected: tuple[Project, dict[str, bytes]]
     folder: Path
@@ -78,19 +78,19 @@ class Soak:
         self.cluster.project.config["scheduler"]["wait_timeout"] = PATIENCE
 
     def kill_worker(self) -> None:
-        """One of the two; its nanny starts another."""
+        """Kill one of the two workers; the worker's nanny starts another worker."""
         for worker in self.cluster.workers()[:1]:
             worker.send_signal(signal.SIGKILL)
 
     def freeze_worker(self) -> None:
-        """For longer than its scheduler waits, or for less."""
+        """Suspend a worker, for less or more time than the scheduler's timeout."""
         for worker in self.cluster.workers()[-1:]:
             worker.suspend()
             time.sleep(self.chance.choice((1.0, 8.0)))
             worker.resume()
 
     def fill_disk(self) -> None:
-        """For a moment."""
+        """Let the disk be full for a moment."""
         self.full.touch()
         time.sleep(self.chance.uniform(0.2, 2.0))
         self.full.unlink()
@@ -101,19 +101,19 @@ class Soak:
         self.driver = self.cluster.drive()
 
     def interrupt_driver(self) -> None:
-        """Ctrl-C: it stops, with a summary, or had just ended."""
+        """Interrupt the run as by Ctrl-C, unless the run has just ended."""
         self.driver.send_signal(signal.SIGINT)
         self.ends(1, 130)
         self.driver = self.cluster.drive()
 
     def start_second_driver(self) -> None:
-        """On the same output, which is taken; unless the first one had just ended."""
+        """Start a second run on the same output: the run is refused, unless the first run has just ended."""
         second = subprocess.run(self.cluster.project.command(), capture_output=True, text=True, timeout=LAST)
         assert "Traceback" not in second.stderr
         assert second.returncode == 1 or self.driver.poll() is not None, second.stderr
 
     def kill_scheduler(self) -> None:
-        """And everything with it; a new cluster is there a moment later. A run that was still connecting finds none."""
+        """Kill the scheduler, which ends the run, and start another cluster."""
         self.cluster.scheduler().kill()
         self.ends(1, 2)
         self.cluster.__exit__()
@@ -121,7 +121,7 @@ class Soak:
         self.driver = self.cluster.drive()
 
     def ends(self, *codes: int) -> None:
-        """The run ends: with success and all its results, or with one of these codes and a line that says why."""
+        """Assert that the run ends with success and correct results, or with one of `codes` and a line of reason."""
         _, errors = self.driver.communicate(timeout=LAST)
         code = self.driver.returncode
         self.ended[str(code)] += 1
@@ -138,7 +138,7 @@ class Soak:
             assert any(line in errors for line in LINES), errors
 
     def go_on(self, seconds: float) -> None:
-        """Let it run for so long; when a run ends, the next one begins."""
+        """Let runs go on for some seconds; when a run ends, the next run starts."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             try:
@@ -150,7 +150,7 @@ class Soak:
 
 
 def faults(soak: Soak) -> Iterator[Callable[[], None]]:
-    """Each of them again and again, in random order."""
+    """Yield all faults in random order, again and again."""
     every = [
         *(soak.kill_worker, soak.freeze_worker, soak.fill_disk, soak.kill_driver),
         *(soak.interrupt_driver, soak.start_second_driver, soak.kill_scheduler),
@@ -161,7 +161,7 @@ def faults(soak: Soak) -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def prepared(folder: Path, seed: int) -> Iterator[Soak]:
-    """A soak on images made for it."""
+    """Yield a soak on new images."""
     project = Project(folder / "undisturbed", CONFIG)
     make_images(project.folder / "images", IMAGES)
     assert project.run() == 0
@@ -170,8 +170,9 @@ def prepared(folder: Path, seed: int) -> Iterator[Soak]:
 
 
 def soaked(minutes: float, seed: int, folder: Path) -> Soak:
-    """Do things for so long, each of them at least once, then let the last run end. Raises AssertionError where
-    anything is lost."""
+    """Inject faults for some minutes, each fault at least once, then let the last run end.
+
+    Raises AssertionError if a result is wrong."""
     with prepared(folder, seed) as soak:
         end = time.monotonic() + 60 * minutes
         for fault in faults(soak):

@@ -1,4 +1,4 @@
-"""From a run to a tidy folder and back, by the command line alone."""
+"""Clean up a folder after a run, and undo the clean-up, by the command line alone."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from tests.end_to_end.driver import Project, make_image
 
 
 def finished(folder: Path) -> Project:
-    """Two pictures and a copy of each, one of them in a reference, under names that ask for trouble."""
+    """Return a finished run on three pictures and copies of two, named like HTML and an option; one is a reference."""
     made = Project(folder, {"pairs": {"threshold": 50}})
     for seed in (1, 2, 3):
         make_image(folder / "images" / f"{seed}.jpg", seed)
@@ -83,7 +83,7 @@ def test_matches_are_found_from_either_side_in_the_right_turn(
 
 
 def test_mirrored_matches_are_found_from_either_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The mirror before a turn is its own inverse: both images say the same of the other."""
+    """A mirror followed by a turn is its own inverse, so both images of a pair show the same turn."""
     from PIL import Image
 
     project = Project(tmp_path, {"pairs": {"mirror": True}})
@@ -333,7 +333,7 @@ def test_what_is_dismissed_stays_apart_under_other_names_and_in_other_runs(
 
 
 def test_hand_edited_plans_and_journals_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What would be touched is what is shown, and what lacks something is not followed."""
+    """A plan whose shown path is not the path of the file, or a journal without all fields, is refused."""
     file = {"path": "/x/innocent.jpg", "bytes": 1, "mtime_ns": 1, "digest": "d"}
     plan = {"fast-diff-plan": 1, "clusters": [{"cluster": 0, "keep": [{**file, "path": "/x/k.jpg"}], "remove": [file]}]}
     begun = {"n": 1, "state": "begin", "action": "move", "path": "2f78", "shown": "harmless", "bytes": 1, "mtime_ns": 1}
@@ -398,7 +398,7 @@ def test_a_plan_is_followed_to_its_end_whoever_listens_and_in_any_letters(tmp_pa
 def test_what_is_to_stay_is_of_no_lower_quality_and_no_bytes_to_win(
     project: Project, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """Of the keeper and of references; the plan's and the page's figures are those of run.json."""
+    """Keepers and references stay; the plan and the page show the same bytes as run.json."""
     made = finished(tmp_path)
     made.config["inputs"]["reference"].append(str(tmp_path / "images" / "2.jpg"))
     assert made.run() == 0
@@ -412,7 +412,7 @@ def test_what_is_to_stay_is_of_no_lower_quality_and_no_bytes_to_win(
 
 
 def test_a_dismissed_image_does_not_go_on_account_of_its_keeper(tmp_path: Path) -> None:
-    """Though a third one, like both, joins them."""
+    """The dismissed image stays although a third image matches both and joins the cluster."""
     project = Project(tmp_path)
     first = make_image(tmp_path / "images" / "a.jpg", 1)
     for name, quality in (("b.jpg", 80), ("c.jpg", 60)):
@@ -433,7 +433,7 @@ def test_a_dismissed_image_does_not_go_on_account_of_its_keeper(tmp_path: Path) 
 def test_an_artifact_that_is_lost_is_said_in_a_line(
     stage: str, project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As after a power cut in a later run."""
+    """Artifacts may be lost after a power cut in a later run."""
     run, folder = str(project.run_folder), project.run_folder / stage
     shutil.copytree(folder, tmp_path / "kept")
     for path in folder.glob("*.parquet"):

@@ -1,4 +1,4 @@
-"""New files held against a finished run: what a run over both sets would find, and nothing of the run made again."""
+"""`fast-diff check` finds the matches that a run over both sets would find, and recomputes nothing of the run."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Kinds of clusters that a laptop does not have, as far as stand-ins go; and workers that are not fit for a run."""
+"""Kinds of clusters that a laptop lacks, by imitations; and workers that are not fit for a run."""
 
 import os
 import re

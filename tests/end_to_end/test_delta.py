@@ -1,4 +1,4 @@
-"""What a changed folder or threshold costs: only what is new is compared, and the result is that of a fresh run."""
+"""After a change of a folder or the threshold, only new pairs are compared, and the result equals a fresh run."""
 
 import shutil
 from pathlib import Path

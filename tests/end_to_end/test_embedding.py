@@ -1,4 +1,4 @@
-"""Runs that compare vectors by an ONNX model: what runs again, what is left out, and the commands after the run."""
+"""Runs that compare vectors of an ONNX model: stale tasks, images without a vector, commands after the run."""
 
 import dataclasses
 import json

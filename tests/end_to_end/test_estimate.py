@@ -1,4 +1,4 @@
-"""What a run would take, told before it runs."""
+"""`fast-diff estimate` forecasts a run before the run starts."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What other programs get of a run."""
+"""`fast-diff export` writes results for other programs."""
 
 import csv
 import io

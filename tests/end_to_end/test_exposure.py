@@ -141,14 +141,14 @@ def test_a_plan_of_identical_images_leaves_those_of_another_brightness(project: 
 def test_the_words_say_what_the_distance_is(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     assert project.run() == 0
     page = (project.run_folder / "report" / "index.html").read_text()
-    assert "identical pixels, brightness apart" in page
+    assert "identical pixels, brightness ignored" in page
     other = Project(project.folder, project.config | {"run": "plain", "pairs": {}})
     assert other.run() == 0
-    assert "brightness apart" not in (other.run_folder / "report" / "index.html").read_text()
+    assert "brightness ignored" not in (other.run_folder / "report" / "index.html").read_text()
     capsys.readouterr()
     assert main(["compare-metrics", str(project.run_folder), str(other.run_folder)]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[0].endswith("(mean squared error between thumbnails, brightness apart)")
+    assert said[0].endswith("(mean squared error between thumbnails, brightness ignored)")
     assert said[1].endswith("(mean squared error between thumbnails)")
 
 

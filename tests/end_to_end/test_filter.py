@@ -1,4 +1,4 @@
-"""`fast-diff filter`: the data of a run, written anew without what goes, as other libraries read these."""
+"""`fast-diff filter` writes the data of a run without the removed images; other libraries can read the result."""
 
 import csv
 import io
@@ -321,7 +321,7 @@ def test_killed_in_the_middle_the_same_command_goes_on(tmp_path: Path, capsys: p
             time.sleep(0.001)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    (out / ".3.tar.xz.0.tmp").write_bytes(b"half")  # as a kill while writing leaves
+    (out / ".3.tar.xz.0.tmp").write_bytes(b"half")  # a kill during a write leaves such a file
     finished = {path.name: path.stat().st_ino for path in out.glob("*.xz")}
     capsys.readouterr()
     filtered(project, out)

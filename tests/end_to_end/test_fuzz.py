@@ -12,7 +12,7 @@ CASES = 10_000
 @pytest.mark.slow
 def test_every_broken_file_is_accounted_for_within_bounds(tmp_path: Path) -> None:
     outcome = fuzz(CASES, 1, tmp_path)
-    assert (outcome.code, sum(outcome.rows.values())) == (0, CASES), outcome.said
+    assert (outcome.code, sum(outcome.rows.values())) == (0, CASES), outcome.stderr
     assert outcome.peak < BOUND
     codes = {
         "truncated",

@@ -1,4 +1,4 @@
-"""How the work fell away: what `fast-diff status` and the report's page tell after real runs."""
+"""`fast-diff status` and the report's page show the pairs left after each filter of real runs."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""What listens while a run goes on, by every kind of cluster that can be had here, the dashboards' pages included."""
+"""Sockets that listen during a run, for each kind of cluster available here, dashboards included."""
 
 import os
 import socket

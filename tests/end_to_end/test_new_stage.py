@@ -1,4 +1,4 @@
-"""A newcomer adds a stage or a command by adding one file: those that CONTRIBUTING.md prints."""
+"""A stage or a command is added by one file, as in the examples of CONTRIBUTING.md."""
 
 import os
 import re

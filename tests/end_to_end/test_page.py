@@ -1,4 +1,4 @@
-"""The report's page in a real browser: what it shows, that it loads nothing, and that choices make plans that hold."""
+"""The report's page in a real browser: its content, no network requests, and choices that become valid plans."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""What runs again after which change, counted in tasks and decoded files."""
+"""After each kind of change, only stale tasks run and only changed files are decoded."""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""`fast-diff review` as a server: what it serves and saves, and what it refuses; requests by plain HTTP."""
+"""`fast-diff review` as a server, by plain HTTP: pages, saved decisions and refused requests."""
 
 import asyncio
 import http.client

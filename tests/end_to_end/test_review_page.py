@@ -1,4 +1,4 @@
-"""The page of `fast-diff review` in a real browser: it saves, it acts, and it says so when it can't."""
+"""The page of `fast-diff review` in a real browser saves decisions, acts on files, and reports failures."""
 
 import contextlib
 import functools

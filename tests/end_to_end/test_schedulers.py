@@ -1,4 +1,4 @@
-"""One body under every scheduler: equal artifacts, a window, failures that stay where they are."""
+"""Each test runs under every scheduler: equal artifacts, a bounded window, failures of single tasks."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A minute of faults, and each at least once; `python -m tests.end_to_end.soak 30` goes on for longer."""
+"""A minute of faults, each kind at least once; `python -m tests.end_to_end.soak 30` takes 30 minutes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`fast-diff verify` as users meet it."""
+"""`fast-diff verify` on the command line."""
 
 import subprocess
 import sys

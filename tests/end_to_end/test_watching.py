@@ -1,4 +1,4 @@
-"""What whoever watches a run on a cluster gets to see: progress, events, the dashboard, Dask's report on it."""
+"""A run on a cluster can be watched: progress, events, the dashboard, Dask's performance report."""
 
 import json
 import os

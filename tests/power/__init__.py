@@ -1,4 +1,4 @@
-"""What a power cut may leave on disk, and what the program makes of it.
+"""Build the disk states that a power cut may leave, and run the program on each.
 
 recorder.py   records the operations on the files below a folder: writes, names, syncs
 disk.py       rebuilds, from such a recording, the disks that a power cut may leave

@@ -1,4 +1,4 @@
-"""Cut one recording at many places, look at each disk that this may leave, and gather what is wrong there."""
+"""Cut a recording at many places, check each disk state that may result, and collect the errors."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from pipeline.stage import Upstream
 from stages import cluster, pairs, scan
 from stages.clustering import distances
 from stages.clustering.dismissed import read
+from stages.clustering.ledger import account
 from stages.clustering.matches import Graph
 from stages.commands.dismiss.pairs import append
 from stages.thumbnail import Params as ThumbnailParams
@@ -189,6 +190,13 @@ def test_no_matches() -> None:
 def test_a_ledger_that_does_not_add_up_is_refused(ledger: dict[str, int]) -> None:
     with pytest.raises(TaskError, match=r"the ledger is short: 1 of 1 block pairs.*a-end\.a-end"):
         clustered(thumbnails([0, 50, 90]), matches([], 3, **ledger))
+
+
+def test_images_without_a_block_are_counted() -> None:
+    with pytest.raises(
+        TaskError, match=r"^the ledger is short: 3 images belong to no block; run the same command again$"
+    ):
+        account({}, [], 3)
 
 
 def test_a_missing_block_pair_is_named() -> None:
@@ -479,5 +487,5 @@ def test_of_several_distances_between_two_kinds_of_copies_the_largest_counts() -
     for order in (np.arange(6), np.arange(6)[::-1]):
         graph = Graph(pa.array([*"abcd"]), a[order], b[order], distance[order], np.ones(6, bool))
         groups = graph.groups({})
-        assert groups.stands.tolist() == [0, 0, 2, 2]
+        assert groups.representative.tolist() == [0, 0, 2, 2]
         assert (groups.a.tolist(), groups.b.tolist(), groups.distance.tolist()) == ([0], [2], [5.0])

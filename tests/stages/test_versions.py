@@ -13,14 +13,14 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (4, "cc4d40f538ba8ea8"),
-    "thumbnail": (7, "c5879c6494081ba3"),
-    "hash": (3, "6308bdf2ce7c0b85"),
-    "embed": (1, "28804aa0071a08e0"),
-    "index": (2, "f96cb3b051773bfb"),
-    "pairs": (4, "11dbba909779615b"),
-    "cluster": (9, "4455b44ddb64b62b"),
-    "plot": (16, "91eaeb0ee52388db"),
+    "scan": (4, "2928dc5a583fff72"),
+    "thumbnail": (7, "6b7135210d9335ac"),
+    "hash": (3, "e60e93021de8c98d"),
+    "embed": (1, "bf49d60c60ea0bf7"),
+    "index": (2, "98e0a6ae3252e18c"),
+    "pairs": (4, "02c20e1f27eaf23c"),
+    "cluster": (9, "783e0ede42cb0698"),
+    "plot": (17, "ad7f9238c2472d6b"),
 }
 
 

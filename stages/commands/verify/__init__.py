@@ -38,7 +38,7 @@ def recompute(run: str | None, pairs: int, images: int, seed: int, as_json: bool
 
     folder = results_of(run).folder
     reporter = make_reporter(quiet, "text")
-    with RunLock(folder), threadpoolctl.threadpool_limits(usable()):  # products of the sample with all images
+    with RunLock(folder), threadpoolctl.threadpool_limits(usable()):  # for the matrix products of `check_nearest`
         recorded = Recorded(folder, lambda name: reporter.task((name, ""), "run", "", None))
         reporter.begin({name: Workload(count, count) for name, count in steps(recorded).items()})
         try:
@@ -59,8 +59,8 @@ def recompute(run: str | None, pairs: int, images: int, seed: int, as_json: bool
 
 
 def _count(name: str, default: int, text: str) -> click.Option:
-    said = f"{text} (default: {default:,})."
-    return click.Option([f"--{name}"], type=Natural(), default=default, metavar="N", help=said)
+    explained = f"{text} (default: {default:,})."
+    return click.Option([f"--{name}"], type=Natural(), default=default, metavar="N", help=explained)
 
 
 COMMAND = Command(

@@ -36,7 +36,7 @@ from stages.commands.verify.vectors import Vectors
 GATHER = 128 << 20
 """Bytes of thumbnails in memory for a batch of pairs; the cache of partitions holds about as many bytes."""
 HASHES = tuple(f"hash_{mirror}{degrees}" for mirror in ("", "mirrored_") for degrees in (0, 90, 180, 270))
-"""Columns of hashes by turn; see `Rules`."""
+"""Columns of hashes: HASHES[t] holds the hashes in turn t."""
 
 
 class Recorded:
@@ -66,8 +66,8 @@ class Recorded:
         self._same_keys("index", self.blocks, files["index"].keys())
         self.pairs = self._block_pairs(files["pairs"])
 
-    def _same_keys(self, stage: str, expected: Collection[str], there: Collection[str]) -> None:
-        odd = sorted(set(expected) ^ set(there))
+    def _same_keys(self, stage: str, expected: Collection[str], found: Collection[str]) -> None:
+        odd = sorted(set(expected) ^ set(found))
         if odd:
             raise ConfigError(f"{self.folder}: {stage}/{odd[0]} is missing, or left over; run `fast-diff run` again")
 
@@ -92,12 +92,12 @@ class Recorded:
         return bool(self.config["pairs"].get("exposure") == "ignore")
 
     @property
-    def values(self) -> int:
+    def mse_divisor(self) -> int:
         """Return the number by which a result of `sums_of_squares` is divided to give an MSE."""
         height, width, channels = self.shape
         pixels = height * width
-        values = pixels * channels if self.config["pairs"]["normalize"] == "value" else pixels
-        return values * pixels if self.zero_mean else values
+        divisor = pixels * channels if self.config["pairs"]["normalize"] == "value" else pixels
+        return divisor * pixels if self.zero_mean else divisor
 
     @cached_property
     def rules(self) -> Rules:
@@ -107,7 +107,7 @@ class Recorded:
         return Rules(
             pairs["threshold"],
             turns + tuple(turn + 4 for turn in turns if pairs.get("mirror")),
-            1 if self.embedded else self.values,
+            1 if self.embedded else self.mse_divisor,
             pairs["same"],
             pairs["same_hash"],
             pairs["identical"] == "group",
@@ -144,7 +144,7 @@ class Recorded:
 
     def _images(self, table: pa.Table, hashes: NDArray[np.uint64], identity: NDArray[Any]) -> Images:
         paths = table["path"].combine_chunks()
-        width, height, size, partition = (
+        width, height, file_size, partition = (
             np.asarray(table[name].to_numpy(), np.int64) for name in ("width", "height", "bytes", "partition")
         )
         in_b = np.array([part.key.startswith("b-") for part in self.parts])[partition]
@@ -162,13 +162,13 @@ class Recorded:
             kind = np.unique(np.stack([kind, folder]), axis=1, return_inverse=True)[1].reshape(-1)
             folder = np.full(len(table), -1)
         if self.embedded:  # an image without a vector is compared with no image
-            kind = np.where(self.vectors.there, kind, -1 - np.arange(len(table)))
+            kind = np.where(self.vectors.present, kind, -1 - np.arange(len(table)))
         alike = pd.DataFrame(hashes).assign(block=block, identity=identity, kind=kind, settled=settled, folder=folder)
         groups = pd.Series(np.arange(len(table))).groupby([alike[name] for name in alike], sort=False)
-        stands, place = (np.asarray(values, np.int64) for values in (groups.transform("min"), groups.cumcount()))
-        weight = np.bincount(stands, minlength=len(table))[stands]
+        first, place = (np.asarray(values, np.int64) for values in (groups.transform("min"), groups.cumcount()))
+        sizes = np.bincount(first, minlength=len(table))[first]
         return Images(
-            paths, width, height, size, in_b, partition, block, kind, settled, folder, hashes, stands, place, weight
+            paths, width, height, file_size, in_b, partition, block, kind, settled, folder, hashes, first, place, sizes
         )
 
     def numbers_of(self, part: int) -> Ints:
@@ -199,8 +199,8 @@ class Recorded:
         out = np.empty((len(numbers), *self.shape), np.uint8)
         partition = self.images.partition[numbers]
         for part in np.unique(partition).tolist():
-            there = partition == part
-            out[there] = self.thumbnails_of(part)[numbers[there] - self.numbers_of(part)[0]]
+            wanted = partition == part
+            out[wanted] = self.thumbnails_of(part)[numbers[wanted] - self.numbers_of(part)[0]]
         return out
 
     @property
@@ -209,7 +209,7 @@ class Recorded:
         return max(1, GATHER // (2 * int(np.prod(self.shape))))
 
     def measure(self, a: Ints, b: Ints) -> tuple[NDArray[Any], Ints]:
-        """Return the least distance of each pair, before the division by `Rules.divisor`, and its turns as bits."""
+        """Return the least distance of each pair, times `Rules.divisor`, and the turns that attain it, as bits."""
         if self.embedded:
             return self.vectors.distances(a, b), np.ones(len(a), np.int64)
         return self.measure_thumbnails(a, b)
@@ -229,14 +229,14 @@ class Recorded:
 
     def rows(self, place: tuple[int, int]) -> Iterator[Rows]:
         """Yield the rows of a block pair's artifact in batches."""
-        figure = "distance" if self.embedded else "mse"
-        columns = ["path_a", "path_b", figure, "rotation", "turns", "measured"]
+        column = "distance" if self.embedded else "mse"
+        columns = ["path_a", "path_b", column, "rotation", "turns", "measured"]
         columns += ["mirrored"] if self.config["pairs"].get("mirror") else []
         for batch in self.pairs[place].batches(columns, self.pairs_at_once, whole=True):
             if batch.num_rows:
                 a = self._numbers(place[0], batch.column("path_a"))
                 b = self._numbers(place[1], batch.column("path_b"))
-                mse, measured = (batch.column(name).to_numpy(zero_copy_only=False) for name in (figure, "measured"))
+                mse, measured = (batch.column(name).to_numpy(zero_copy_only=False) for name in (column, "measured"))
                 yield Rows(batch, a, b, mse, measured)
 
     def _numbers(self, block: int, paths: pa.Array) -> Ints:

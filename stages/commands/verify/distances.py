@@ -27,7 +27,7 @@ class Rules:
     same       `pairs.same`
     same_hash  `pairs.same_hash`
     grouped    whether `pairs.identical` is group
-    settled    the references, if `pairs.references` is skip: two images of references are not compared
+    settled    roots of images that are not compared with each other: references, if `pairs.references` is skip
     folders    `pairs.folders`
     depth      `pairs.folder_depth`
     roots      the inputs"""
@@ -50,7 +50,7 @@ def turned(thumbnails: Bytes, turn: int) -> Bytes:
     return np.rot90(upright, turn % 4, axes=(1, 2))
 
 
-def undone(turn: int) -> int:
+def inverse(turn: int) -> int:
     """Return the inverse of a turn; a turn with a mirror is its own inverse."""
     return turn if turn >= 4 else -turn % 4
 
@@ -68,11 +68,11 @@ def sums_of_squares(thumbnails: Bytes, a: Ints, b: Ints, turn: int, zero_mean: b
         part = slice(start, start + step)
         left = thumbnails[a[part]].astype(np.int64)
         right = turned(thumbnails[b[part]], turn).astype(np.int64)
-        apart = left - right
-        sums[part] = (apart**2).sum(axis=(1, 2, 3))
+        differences = left - right
+        sums[part] = (differences**2).sum(axis=(1, 2, 3))
         if zero_mean:
-            pixels = apart.shape[1] * apart.shape[2]
-            sums[part] = sums[part] * pixels - (apart.sum(axis=(1, 2)) ** 2).sum(axis=1)
+            pixels = differences.shape[1] * differences.shape[2]
+            sums[part] = sums[part] * pixels - (differences.sum(axis=(1, 2)) ** 2).sum(axis=1)
     return sums
 
 

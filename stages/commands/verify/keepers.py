@@ -52,9 +52,9 @@ def check_keepers(run: Recorded, check: Check, table: pd.DataFrame, roots: Ints)
         first[cluster] = min(first.get(cluster, path), path, key=order.__getitem__)
         if keeper:
             kept[cluster] = path
-        stands = reason if isinstance(reason, str) else None
-        if keeper != (stands is not None):
-            check.add(run.clusters, stands, "a reason" if keeper else None, path=path, what="reason")
+        recorded = reason if isinstance(reason, str) else None
+        if keeper != (recorded is not None):
+            check.add(run.clusters, recorded, "a reason" if keeper else None, path=path, what="reason")
     for cluster, path in kept.items():
         if first[cluster] != path:
             check.add(run.clusters, path, first[cluster], cluster=int(cluster), what="keeper")
@@ -113,7 +113,7 @@ def _live(run: Recorded, keys: Mapping[str, list[Any]], families: list[Family]) 
     """Return the sort key of the rule `live` for each image, by path.
 
     The key is a tuple with an entry for each folder level at which the paths of the image's family differ: minus the
-    number of images in that folder that have no equally good copy in another folder."""
+    number of images in the folder of this level that have no equally good copy in another folder."""
     folders = [path.rpartition("/")[0] for path in run.images.paths.to_pylist()]
     own = Counter(folders)
     for family in families:
@@ -147,11 +147,11 @@ def _steps(
 
     steps = []
     for end in range(1, len(parts) + 2):
-        beside = [other for other in split if other[: end - 1] == parts[: end - 1]]
-        near = {other[:end] if len(other) >= end else (*other, ""): other for other in beside}
-        if len(near) > 1:
+        siblings = [other for other in split if other[: end - 1] == parts[: end - 1]]
+        distinct = {other[:end] if len(other) >= end else (*other, ""): other for other in siblings}
+        if len(distinct) > 1:
             steps.append(-count(parts, end))
-            if sum(count(other, end) == count(parts, end) for other in near.values()) > 1:
+            if sum(count(other, end) == count(parts, end) for other in distinct.values()) > 1:
                 break
     return tuple(steps)
 

@@ -24,7 +24,7 @@ def expected_ledger(run: Recorded, block_a: int, block_b: int) -> dict[str, int]
     """Return the correct ledger of a block pair, without `matches`.
 
     Pairs that a rule excludes are skipped. Of the other pairs, pairs of two representatives are decided; the rest are
-    identical: a pair of representatives stands for them."""
+    identical: a pair of representatives was compared instead."""
     images = [run.block(number) for number in (block_a, block_b)]
     firsts = [numbers[run.images.representative[numbers] == numbers] for numbers in images]
     a, b = map(len, images)
@@ -38,16 +38,16 @@ def comparable(run: Recorded, a: Ints, b: Ints, diagonal: bool) -> int:
 
     diagonal  a and b are the same images, and each pair counts once"""
     settled = [numbers[run.images.settled[numbers]] for numbers in (a, b)]
-    return _apart(run, a, b, diagonal) - _apart(run, settled[0], settled[1], diagonal)
+    return _ruled_in(run, a, b, diagonal) - _ruled_in(run, settled[0], settled[1], diagonal)
 
 
-def _apart(run: Recorded, a: Ints, b: Ints, diagonal: bool) -> int:
+def _ruled_in(run: Recorded, a: Ints, b: Ints, diagonal: bool) -> int:
     """Return the number of pairs that no rule excludes, if the rule `pairs.references` is ignored."""
-    one_folder = _alike(run, a, b, diagonal, ("kind", "folder")) if run.rules.folders == "across" else 0
-    return _alike(run, a, b, diagonal, ("kind",)) - one_folder
+    one_folder = _equal_pairs_by(run, a, b, diagonal, ("kind", "folder")) if run.rules.folders == "across" else 0
+    return _equal_pairs_by(run, a, b, diagonal, ("kind",)) - one_folder
 
 
-def _alike(run: Recorded, a: Ints, b: Ints, diagonal: bool, by: Sequence[str]) -> int:
+def _equal_pairs_by(run: Recorded, a: Ints, b: Ints, diagonal: bool, by: Sequence[str]) -> int:
     """Return the number of pairs whose images are equal in the columns `by` of `Images`.
 
     Pairs that are skipped for equal hashes are not counted."""
@@ -97,7 +97,7 @@ def equal_pairs(left: pd.DataFrame, right: pd.DataFrame) -> int:
     return int((both[:, 0] * both[:, 1]).sum())
 
 
-def join(edges: Iterable[tuple[Ints, Ints]], count: int) -> Ints:
+def components(edges: Iterable[tuple[Ints, Ints]], count: int) -> Ints:
     """Return the least number in the connected component of each number below `count`, int64 (count,)."""
     parent = list(range(count))
 
@@ -120,15 +120,15 @@ def check_clusters(run: Recorded) -> Check:
     Members are checked by computing the connected components again, or by the condition of the linkage."""
     check, cluster = Check(), run.config["cluster"]
     threshold = run.config["pairs"]["threshold"] if cluster["threshold"] is None else cluster["threshold"]
-    said_of = ["keeper", "reference", "dismissed", "mse_to_keeper", "width", "height", "bytes"]
-    table = run.clusters.table(["cluster", "path", *said_of], whole=True).to_pandas()
+    columns = ["keeper", "reference", "dismissed", "mse_to_keeper", "width", "height", "bytes"]
+    table = run.clusters.table(["cluster", "path", *columns], whole=True).to_pandas()
     table["reason"] = run.clusters.table(["reason"]).column(0).to_pylist()  # null but for keepers
     # sorted within a set only, so paths are looked up among all images
     places = pc.index_in(pa.array(table["path"], pa.string()), value_set=run.images.paths)
     image = places.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     check.counted = len(table)
-    flat = np.append(_flat(run, cluster["min_contrast"]), False)  # for -1, a path of no image
-    roots = join(_edges(run, threshold, flat), len(run.images))
+    flat = np.append(_flat(run, cluster["min_contrast"]), False)  # image -1: a path that is no image
+    roots = components(_edges(run, threshold, flat), len(run.images))
     if cluster["linkage"] == "components" and not cluster["dismissed"]:
         _check_components(run, check, table, image, roots)
     else:
@@ -143,11 +143,11 @@ def check_clusters(run: Recorded) -> Check:
         check_keepers(run, check, table, roots)
     stays = table[["keeper", "reference", "dismissed"]].any(axis=1)
     removable = table["bytes"][~stays].sum()
-    figures = {"count": table["keeper"].sum(), "images": len(table), "removable_bytes": removable}
-    said = [(f"clusters.{name}", run.summary["clusters"].get(name), true) for name, true in figures.items()]
-    for name, stands, true in [*said, ("flat", run.summary.get("flat"), flat.sum())]:
-        if stands != true and not check.wrong:
-            check.add("run.json", stands, int(true), what=name)
+    expected = {"count": table["keeper"].sum(), "images": len(table), "removable_bytes": removable}
+    recorded = [(f"clusters.{name}", run.summary["clusters"].get(name), true) for name, true in expected.items()]
+    for name, actual, true in [*recorded, ("flat", run.summary.get("flat"), flat.sum())]:
+        if actual != true and not check.wrong:
+            check.add("run.json", actual, int(true), what=name)
     run.step("clusters")
     return check
 
@@ -182,13 +182,13 @@ def _check_linkage(
             ends.append(members[random.integers(0, len(members), (2, PAIRS)) if many else every])
         elif linkage == "star" and keeper[members].any():
             ends.append(np.stack(np.broadcast_arrays(members[keeper[members]][0], members)))
-    if ends:  # components with dismissed pairs have no condition: other images may join the two
+    if ends:  # components with dismissed pairs have no condition: other images may connect a dismissed pair
         rows = np.concatenate(ends, axis=1)
         low, high = np.sort(image[rows], axis=0)
-        there = np.flatnonzero((low >= 0) & (low < high))
-        far = there[run.measure(low[there], high[there])[0] / run.rules.divisor > threshold]
-        stands, measured = run.find(low[far], high[far])
-        wrong[rows[1, far[np.isnan(stands) | measured]]] = True
+        pairs = np.flatnonzero((low >= 0) & (low < high))
+        far = pairs[run.measure(low[pairs], high[pairs])[0] / run.rules.divisor > threshold]
+        recorded, measured = run.find(low[far], high[far])
+        wrong[rows[1, far[np.isnan(recorded) | measured]]] = True
     for i in np.flatnonzero(wrong):
         check.add(run.clusters, int(table["cluster"][i]), None, path=table["path"][i], what="cluster")
 
@@ -204,8 +204,8 @@ def _flat(run: Recorded, least: float) -> NDArray[np.bool_]:
 def _edges(run: Recorded, threshold: float, flat: NDArray[np.bool_]) -> Iterable[tuple[Ints, Ints]]:
     for place in run.pairs:
         for rows in run.rows(place):
-            there = (rows.mse <= threshold) & (rows.a >= 0) & (rows.b >= 0) & ~flat[rows.a] & ~flat[rows.b]
-            yield rows.a[there], rows.b[there]
+            joining = (rows.mse <= threshold) & (rows.a >= 0) & (rows.b >= 0) & ~flat[rows.a] & ~flat[rows.b]
+            yield rows.a[joining], rows.b[joining]
 
 
 def _numbered(run: Recorded, roots: Ints) -> Ints:
@@ -226,10 +226,10 @@ def _check_members(run: Recorded, check: Check, table: pd.DataFrame, image: Ints
     of_cluster = dict(zip(table["cluster"][keepers], image[keepers], strict=True))
     keeper = np.array([of_cluster[number] for number in table["cluster"]], np.int64)
     a, b = np.minimum(image, keeper), np.maximum(image, keeper)
-    mse = run.measure_thumbnails(a, b)[0] / run.values
-    stands, measured = run.find(a, b)
+    mse = run.measure_thumbnails(a, b)[0] / run.mse_divisor
+    recorded, measured = run.find(a, b)
     if not run.embedded:
-        mse[~np.isnan(stands) & ~measured] = 0.0  # recorded without measuring, since hashes agree
+        mse[~np.isnan(recorded) & ~measured] = 0.0  # recorded without measuring, since hashes agree
     roots = run.config["inputs"]["reference"]
     reference = np.array([below(path, roots) for path in table["path"]], bool)
     expected = {"mse_to_keeper": mse, "reference": reference} | {

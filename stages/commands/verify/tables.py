@@ -23,8 +23,9 @@ class Images:
     folder          two images with the same number are not compared, unless the number is negative
     hashes          64-bit digests of the hashes by turn, (n, 4), or (n, 8) with `pairs.mirror`
     representative  number of the first image of the image's group of identical images
-    place           number of images before the image in its group
-    size            number of images in the image's group"""
+    bytes           size of the image's file
+    place_in_group  number of images before the image in its group
+    group_size      number of images in the image's group"""
 
     paths: pa.Array
     width: Ints
@@ -38,8 +39,8 @@ class Images:
     folder: Ints
     hashes: NDArray[np.uint64]
     representative: Ints
-    place: Ints
-    size: Ints
+    place_in_group: Ints
+    group_size: Ints
 
     def __len__(self) -> int:
         return len(self.paths)

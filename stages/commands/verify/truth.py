@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.commands.verify.data import Recorded
-from stages.commands.verify.distances import Ints, undone
+from stages.commands.verify.distances import Ints, inverse
 from stages.commands.verify.files import ArtifactFile
 
 SHOWN = 20
@@ -32,19 +32,19 @@ class Check:
     offenders: list[dict[str, Any]] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
 
-    def add(self, file: ArtifactFile | str, stands: Any, true: Any, **where: Any) -> None:
+    def add(self, file: ArtifactFile | str, actual: Any, true: Any, **where: Any) -> None:
         """Count an error, and record the error if there is room.
 
         file    artifact with the wrong value
-        stands  the value in the artifact
+        actual  the value in the artifact
         true    the correct value
-        where   where in the artifact the value is"""
+        where   the place of the value in the artifact"""
         self.wrong += 1
         if len(self.offenders) < SHOWN:
             name = file if isinstance(file, str) else file.name
-            self.offenders.append({"artifact": name, **where, "stands": stands, "true": true})
+            self.offenders.append({"artifact": name, **where, "stands": actual, "true": true})
 
-    def named(self, places: Ints) -> list[int]:
+    def listed(self, places: Ints) -> list[int]:
         """Return the first of `places`, as many as verify.json has room for; count the others as errors."""
         room = SHOWN - len(self.offenders)
         self.wrong += len(places[room:])
@@ -85,11 +85,11 @@ def decide(run: Recorded, a: Ints, b: Ints, least: NDArray[Any], bits: Ints) -> 
     rules = run.rules
     agree = agreement(run, a, b)
     mse = least / rules.divisor
-    unseen = (agree > 0) & (rules.same_hash == "zero")
+    unmeasured = (agree > 0) & (rules.same_hash == "zero")
     recorded = np.ones(len(a), bool) if rules.threshold is None else mse <= rules.threshold
-    recorded = (recorded | unseen) & allowed(run, a, b)
+    recorded = (recorded | unmeasured) & allowed(run, a, b)
     recorded &= (agree == 0) | (rules.same_hash != "skip")
-    return Truth(recorded, np.where(unseen, 0.0, mse), np.where(unseen, agree, bits), ~unseen)
+    return Truth(recorded, np.where(unmeasured, 0.0, mse), np.where(unmeasured, agree, bits), ~unmeasured)
 
 
 def allowed(run: Recorded, a: Ints, b: Ints) -> Mask:
@@ -108,7 +108,7 @@ def agreement(run: Recorded, a: Ints, b: Ints) -> Ints:
     bits, hashes = np.zeros(len(a), np.int64), run.images.hashes
     for turn in run.rules.turns if run.rules.same_hash != "compare" else ():
         forth = hashes[a, 0] == hashes[b, turn]
-        back = hashes[a, undone(turn)] == hashes[b, 0]
+        back = hashes[a, inverse(turn)] == hashes[b, 0]
         bits |= (forth | back).astype(np.int64) << turn
     return bits
 
@@ -123,7 +123,7 @@ def row_of(mse: float, rotation: int, turns: int, measured: bool) -> dict[str, A
     return {"mse": float(mse), "rotation": int(rotation), "turns": int(turns), "measured": bool(measured)}
 
 
-def hold_against_results(run: Recorded, check: Check, a: Ints, b: Ints, truth: Truth) -> None:
+def check_rows(run: Recorded, check: Check, a: Ints, b: Ints, truth: Truth) -> None:
     """Check that pairs of images have the rows in `truth`; add errors to `check`.
 
     The first of several identical images of a block represents the others, so the row of a pair is the row of the two
@@ -132,16 +132,16 @@ def hold_against_results(run: Recorded, check: Check, a: Ints, b: Ints, truth: T
     check.counted += len(a)
     first, second = run.images.representative[a], run.images.representative[b]
     inside = first == second
-    # Between groups, both look-ups find one row; within a group, the representative itself needs no row.
+    # For images of two groups, both look-ups find the same row. A representative has no row with itself.
     one = np.where(inside, np.where(a != first, a, b), second)
     two = np.where(inside, np.where(b != first, b, a), second)
     mse, measured = run.find(np.minimum(first, one), np.maximum(first, one))
     other, _ = run.find(np.minimum(first, two), np.maximum(first, two))
-    there = ~np.isnan(mse) & ~np.isnan(other)
-    wrong = (there != truth.recorded) | (there & ((mse != truth.mse) | (other != truth.mse)))
-    wrong |= there & (measured != truth.measured)
-    for i in check.named(np.flatnonzero(wrong)):
+    found = ~np.isnan(mse) & ~np.isnan(other)
+    wrong = (found != truth.recorded) | (found & ((mse != truth.mse) | (other != truth.mse)))
+    wrong |= found & (measured != truth.measured)
+    for i in check.listed(np.flatnonzero(wrong)):
         file = run.pairs[int(run.images.block[a[i]]), int(run.images.block[b[i]])]
-        stands = {"mse": float(mse[i]), "measured": bool(measured[i])} if there[i] else None
+        actual = {"mse": float(mse[i]), "measured": bool(measured[i])} if found[i] else None
         true = {"mse": float(truth.mse[i]), "measured": bool(truth.measured[i])} if truth.recorded[i] else None
-        check.add(file, stands, true, path_a=run.images.path(a[i]), path_b=run.images.path(b[i]))
+        check.add(file, actual, true, path_a=run.images.path(a[i]), path_b=run.images.path(b[i]))

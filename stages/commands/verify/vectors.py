@@ -22,7 +22,7 @@ Doubles = NDArray[np.float64]
 class Vectors:
     """The vectors of images in a run without rotations, in the order of `paths`.
 
-    there     whether an image has a vector, bool (n,)
+    present   whether an image has a vector, bool (n,)
     identity  64-bit digests of vectors, uint64 (n,)"""
 
     def __init__(self, files: Sequence[ArtifactFile], paths: pa.Array, cosine: bool) -> None:
@@ -31,7 +31,7 @@ class Vectors:
         if rows.keys() != set(paths.to_pylist()):
             raise ConfigError("embed/ and thumbnail/ have different images; run `fast-diff run` again")
         found = [rows[path] for path in paths.to_pylist()]
-        self.there = np.array([each is not None for each in found], np.bool_)
+        self.present = np.array([each is not None for each in found], np.bool_)
         self.identity = digests(each or b"" for each in found)
         length = max((len(each) for each in found if each), default=4)
         self._values = np.stack([np.frombuffer(each or bytes(length), "<f4") for each in found]).astype(np.float64)
@@ -56,7 +56,7 @@ class Vectors:
 
 
 def _summed(entries: NDArray[Any]) -> Doubles:
-    """Return sums of squares along the first axis, added one by one in the order that the results define."""
+    """Return sums of squares along the first axis, added one by one in the order of the entries."""
     total = np.zeros(entries.shape[1])
     for entry in entries:
         total += entry * entry

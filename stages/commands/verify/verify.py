@@ -21,7 +21,7 @@ from stages.commands.verify.files import ArtifactFile
 from stages.commands.verify.nearest import check_nearest
 from stages.commands.verify.recount import LEDGER, check_clusters, expected_ledger
 from stages.commands.verify.tables import Rows
-from stages.commands.verify.truth import Check, Truth, decide, hold_against_results, row_of, smallest
+from stages.commands.verify.truth import Check, Truth, check_rows, decide, row_of, smallest
 
 COUNTED = {
     "matches": ("row", "measured again"),
@@ -74,7 +74,7 @@ def verify(run: Recorded, pairs: int, images: int, seed: int) -> dict[str, Any]:
 def check_matches(run: Recorded) -> tuple[dict[tuple[int, int], int], Check]:
     """Measure every row again; return the number of matches by block pair, and the check.
 
-    The number of matches includes the matches of images that a representative stands for."""
+    The number of matches includes the matches of all images of a representative's group."""
     check, matched = Check(), dict.fromkeys(run.pairs, 0)
     for place, file in run.pairs.items():
         last = -1
@@ -108,14 +108,14 @@ def _check_rows(run: Recorded, file: ArtifactFile, rows: Rows, last: int, check:
         (known & ~truth.recorded, "no match"),
         (known & truth.recorded & ~right, None),
     ]
-    there = np.zeros(len(a), bool)
+    reported = np.zeros(len(a), bool)
     for mask, why in wrong:
-        for i in check.named(np.flatnonzero(mask & ~there)):
-            stands = row_of(rows.mse[i], rows.ints("rotation")[i], rows.ints("turns")[i], rows.measured[i])
+        for i in check.listed(np.flatnonzero(mask & ~reported)):
+            actual = row_of(rows.mse[i], rows.ints("rotation")[i], rows.ints("turns")[i], rows.measured[i])
             paths = {name: rows.table.column(name)[i].as_py() for name in ("path_a", "path_b")}
             true = why if why != "no match" else f"no match (MSE {truth.mse[i]!s})"
-            check.add(file, stands, true or truth.row(i), **paths)
-        there |= mask
+            check.add(file, actual, true or truth.row(i), **paths)
+        reported |= mask
     return int(before[-1])
 
 
@@ -128,7 +128,8 @@ def _represented(run: Recorded, rows: Rows) -> int:
     a, b = rows.a[known], rows.b[known]
     images = run.images
     inside = images.representative[a] == images.representative[b]
-    return int(np.where(inside, images.place[b], images.size[a] * images.size[b]).sum()) + int((~known).sum())
+    represented = np.where(inside, images.place_in_group[b], images.group_size[a] * images.group_size[b])
+    return int(represented.sum() + (~known).sum())
 
 
 def check_ledger(run: Recorded, matched: Mapping[tuple[int, int], int]) -> Check:
@@ -138,8 +139,8 @@ def check_ledger(run: Recorded, matched: Mapping[tuple[int, int], int]) -> Check
     for place, file in run.pairs.items():
         expected = expected_ledger(run, *place) | {"matches": matched[place]}
         if run.rules.threshold is None and expected["matches"] != expected["pairs_total"] - expected["skipped_by_rule"]:
-            there = expected["pairs_total"] - expected["skipped_by_rule"]
-            check.add(file, expected["matches"], there, what="pairs that the rows represent, without a threshold")
+            true = expected["pairs_total"] - expected["skipped_by_rule"]
+            check.add(file, expected["matches"], true, what="pairs that the rows represent, without a threshold")
         check.counted += 1
         for name in LEDGER:
             total[name] += expected[name]
@@ -149,9 +150,9 @@ def check_ledger(run: Recorded, matched: Mapping[tuple[int, int], int]) -> Check
     facts["ledger.pairs_total"] = _pairs_in_all(run)
     for name, true in facts.items():
         section, _, key = name.partition(".")
-        stands = run.summary[section].get(key)
-        if stands != true:
-            check.add("run.json", stands, true, what=name)
+        actual = run.summary[section].get(key)
+        if actual != true:
+            check.add("run.json", actual, true, what=name)
     check.facts["ledger"] = total
     return check
 
@@ -166,7 +167,7 @@ def check_random(run: Recorded, pairs: int, seed: int) -> Check:
     """Check that random pairs have the rows that the rules demand, and no other rows."""
     check = Check()
     a, b = sample_pairs(run, pairs, np.random.default_rng(seed))
-    order = np.lexsort((b, run.images.partition[b], run.images.partition[a]))  # thumbnails lie by partition
+    order = np.lexsort((b, run.images.partition[b], run.images.partition[a]))  # thumbnails are stored by partition
     a, b = a[order], b[order]
     truths = []
     for start in range(0, len(a), run.pairs_at_once):
@@ -175,7 +176,7 @@ def check_random(run: Recorded, pairs: int, seed: int) -> Check:
     if truths:
         names = Truth.__dataclass_fields__
         truth = Truth(*(np.concatenate([getattr(each, name) for each in truths]) for name in names))
-        hold_against_results(run, check, a, b, truth)
+        check_rows(run, check, a, b, truth)
         check.facts["matches"] = int(truth.recorded.sum())
     run.step("random")
     return check
@@ -204,12 +205,12 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
     """Yield a line for each check: the number of checked items, and the number of errors."""
     for name, check in report["checks"].items():
         (noun, more), note = COUNTED[name], check.get("note")
-        said = f"{counted(check['counted'], noun)} {more}, {check['wrong']:,} wrong"
+        text = f"{counted(check['counted'], noun)} {more}, {check['wrong']:,} wrong"
         if note and not check["counted"]:
-            said = f"not checked: {note}"
+            text = f"not checked: {note}"
         elif note and name == "clusters":
-            said += f"; {note}"
-        yield f"{name:<10}  {said}"
+            text += f"; {note}"
+        yield f"{name:<10}  {text}"
 
 
 def problem_lines(report: Mapping[str, Any], folder: Place) -> Iterator[str]:
@@ -220,15 +221,15 @@ def problem_lines(report: Mapping[str, Any], folder: Place) -> Iterator[str]:
         for offender in check["offenders"]:
             artifacts[offender["artifact"]] = None
             where = [str(value) for key, value in offender.items() if key not in ("artifact", "stands", "true")]
-            stands, true = (_said(offender[key]) for key in ("stands", "true"))
-            yield f"{name}: {offender['artifact']}: {', '.join(where)}: expected {true}, got {stands}"
+            actual, true = (_as_text(offender[key]) for key in ("stands", "true"))
+            yield f"{name}: {offender['artifact']}: {', '.join(where)}: expected {true}, got {actual}"
     if wrong:
         files = [str(folder / name) for name in artifacts if "/" in name]
-        what = f"delete {', '.join(files)} and run `fast-diff run` again" if files else "run `fast-diff run` again"
-        yield f"{counted(wrong, 'wrong value')}: {what}, which recomputes what is missing"
+        advice = f"delete {', '.join(files)} and run `fast-diff run` again" if files else "run `fast-diff run` again"
+        yield f"{counted(wrong, 'wrong value')}: {advice}; the run makes missing files again"
 
 
-def _said(value: Any) -> str:
+def _as_text(value: Any) -> str:
     if value is None:
         return "nothing"
     if isinstance(value, Mapping):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.messages.errors import TaskError
 from pipeline.messages.words import counted
 from stages.comparing.comparison import Comparison
-from stages.comparing.functions import RAISED, imported, said
+from stages.comparing.functions import RAISED, error_text, imported
 from stages.comparing.metrics.compared import BlockImages, Compared, Shape
 from stages.kernels.arrays import Device
 from stages.kernels.measure import floats, turns
@@ -53,7 +53,9 @@ class Custom:
             given = np.asarray(self._function(images, image))
         except RAISED as error:
             others = f"{self._path(images[0])} and {len(images) - 1} more" if len(images) > 1 else self._path(images[0])
-            raise TaskError(f"{self._name}: failed on {self._path(image)} with {others}: {said(error)}") from error
+            raise TaskError(
+                f"{self._name}: failed on {self._path(image)} with {others}: {error_text(error)}"
+            ) from error
         if given.shape != (len(images),) or given.dtype.kind not in "iufb":
             raise TaskError(
                 f"{self._name}: expected an array of {counted(len(images), 'number')}, one for each image, for "

@@ -17,9 +17,9 @@ outside all cells only add to the right side. `orbits.py` extends the bound to t
 distance is Σ (d - Σd/n)² for the differences d = a - b of the n pixels of a channel. Its part over the M pixels of all
 cells is at least Σ (d - k)² for the constant k that makes this sum least, the mean of d over these M pixels. Now apply
 the bound to a - Σs_a/M and b - Σs_b/M, with Σs summed over all cells of the channel. Subtracting a constant changes no
-rest, so every σ stays, and s/√m becomes (s - m Σs/M)/√m. So u without means, whose entries are (M s - m Σs)/(M √m) and
-σ, is the projection of u orthogonal to the vector of all √m of a channel; the projection permutes with the cells, so
-`orbits.py` holds for it as for u.
+rest, so every σ stays, and s/√m becomes (s - m Σs/M)/√m. So u without means has the entries (M s - m Σs)/(M √m) and σ.
+A turn permutes cells of equal m and keeps Σs and M, so a turn permutes these entries as the entries of u, and
+`orbits.py` holds for both.
 
 **Rounding.** Entries of u are computed in float64 and rounded once to float32. σ is as accurate as the other entries,
 because no large float is subtracted. Write s² = (s² // m)·m + (s² mod m). The quotients are subtracted from q in
@@ -41,7 +41,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.kernels.arrays import loops
+from stages.kernels.arrays import native_for
 
 GRID = 4
 """Cells per side of the sums that are stored with each thumbnail."""
@@ -103,7 +103,7 @@ def coarse(thumbnails: Bytes, grid: int = GRID) -> Ints:
 
     For each cell, row by row: the sum of the cell's values in each channel, then the sum of all squares."""
     n, height, width, channels = thumbnails.shape
-    native = loops("cells", n, COMPILED)
+    native = native_for("cells", n, COMPILED)
     if native is not None:
         sides = (np.array(edges(side, grid)) for side in (height, width))
         found: Ints = native.cells(thumbnails, *sides).reshape(n, grid * grid * (channels + 1))
@@ -165,13 +165,13 @@ def _vectors(sums: Ints, shape: Shape, grid: int, zero_mean: bool, found: Floats
     height, width, channels = shape
     cells = sums.reshape(-1, grid, grid, channels + 1)
     pixels = _pixels(height, width, grid)[:, :, None]
-    whole, part = np.divmod(cells[..., :-1] ** 2, pixels)
-    left = (cells[..., -1] - whole.sum(axis=3)) - (part / pixels).sum(axis=3)
+    quotient, remainder = np.divmod(cells[..., :-1] ** 2, pixels)
+    left = (cells[..., -1] - quotient.sum(axis=3)) - (remainder / pixels).sum(axis=3)
     out = found.reshape(cells.shape)
     if zero_mean:
-        every = int(pixels.sum())
-        whole = cells[..., :-1].sum(axis=(1, 2), keepdims=True)
-        out[..., :-1] = (every * cells[..., :-1] - pixels * whole) / (every * np.sqrt(pixels))
+        all_pixels = int(pixels.sum())
+        total = cells[..., :-1].sum(axis=(1, 2), keepdims=True)
+        out[..., :-1] = (all_pixels * cells[..., :-1] - pixels * total) / (all_pixels * np.sqrt(pixels))
     else:
         out[..., :-1] = (cells[..., :-1] - CENTRE * pixels) / np.sqrt(pixels)
     out[..., -1] = np.sqrt(np.maximum(left, 0.0))

@@ -38,8 +38,8 @@ class Projections:
     """Vectors along the leading directions, as the filter compares them; equal only to itself.
 
     rows  float32 (n, DIRECTIONS), or (n, WIDE)
-    norm  the largest norm of a vector, before or after the centre is subtracted, and so also the largest norm of a
-          projection; rounding errors are relative to these norms"""
+    norm  the largest norm of a vector, before or after the centre is subtracted; no projection is longer, and rounding
+          errors are relative to this norm"""
 
     rows: Floats
     norm: float
@@ -65,23 +65,23 @@ class Directions:
     basis: Doubles
     stretch: float
 
-    def project(self, vectors: Floats, seen: Callable[[Floats], Doubles]) -> Projections:
+    def project(self, vectors: Floats, transform: Callable[[Floats], Doubles]) -> Projections:
         """Project vectors on the directions.
 
-        vectors  float32 (n, d')
-        seen     maps m rows of `vectors` to the vectors that are projected, float64 (m, d)"""
+        vectors    float32 (n, d')
+        transform  maps m rows of `vectors` to the vectors that are projected, float64 (m, d)"""
         rows = np.zeros((len(vectors), max(DIRECTIONS, self.basis.shape[1])), np.float32)
-        norm = 0.0
+        square = 0.0
         step = max(1, ENTRIES // len(self.centre))
         for start in range(0, len(vectors), step):
-            whole = seen(vectors[start : start + step])
-            part = whole - self.centre
-            norm = max(norm, _longest(whole), _longest(part))
-            rows[start : start + step, : self.basis.shape[1]] = part @ self.basis
-        return Projections(rows, norm**0.5)
+            transformed = transform(vectors[start : start + step])
+            centred = transformed - self.centre
+            square = max(square, _largest_square(transformed), _largest_square(centred))
+            rows[start : start + step, : self.basis.shape[1]] = centred @ self.basis
+        return Projections(rows, square**0.5)
 
 
-def _longest(rows: Doubles) -> float:
+def _largest_square(rows: Doubles) -> float:
     """Return the greatest squared length of a row."""
     return float(np.einsum("nd,nd->n", rows, rows).max())
 
@@ -93,8 +93,8 @@ def principal(samples: Doubles, count: int = DIRECTIONS) -> Directions:
     step makes the directions orthonormal in float64."""
     d = samples.shape[1]
     centre = samples.mean(axis=0) if len(samples) else np.zeros(d)
-    offsets = samples - centre
-    scaled = (offsets / max(np.abs(offsets).max(initial=0), TINY)).astype(np.float32)  # products stay in range
+    centred = samples - centre
+    scaled = (centred / max(np.abs(centred).max(initial=0), TINY)).astype(np.float32)  # products stay in range
     basis = np.linalg.qr(np.random.default_rng(0).normal(size=(d, count + LEADING)).astype(np.float32))[0]
     for _ in range(ROUNDS if count == DIRECTIONS else 1):  # subspace iteration; many directions need one round
         basis = np.linalg.qr(scaled.T @ (scaled @ basis))[0]

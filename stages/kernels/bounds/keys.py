@@ -55,9 +55,9 @@ _kept: LRUCache[Hashable, Projections] = LRUCache(KEPT, getsizeof=lambda keys: m
 _lock = threading.Lock()
 
 
-def sample(vectors: Floats, seen: VectorMap, most: int = SAMPLED) -> Doubles:
-    """Return some of the vectors as `seen` maps them, float64 (at most about 2·`most`, d)."""
-    return seen(vectors[:: max(1, len(vectors) // most)])
+def sample(vectors: Floats, transform: VectorMap, most: int = SAMPLED) -> Doubles:
+    """Return some of the vectors as `transform` maps them, float64 (at most about 2·`most`, d)."""
+    return transform(vectors[:: max(1, len(vectors) // most)])
 
 
 def directions_of(entries: int) -> int:
@@ -65,22 +65,22 @@ def directions_of(entries: int) -> int:
     return WIDE if entries >= 2 * WIDE else DIRECTIONS
 
 
-def projected(name: BlockName, view: int, vectors: Floats, seen: VectorMap) -> tuple[Projections, Directions]:
+def projected(name: BlockName, view: int, vectors: Floats, transform: VectorMap) -> tuple[Projections, Directions]:
     """Return the vectors of a block along the shared directions, and these directions.
 
-    view  a number for the function `seen`, which maps rows of `vectors` to the vectors that are projected"""
+    view  a number for the function `transform`, which maps rows of `vectors` to the vectors that are projected"""
     with _lock:
         shared = _shared.get(name.comparison)
         keys = _kept.get((name, view, shared))
     if shared is None or (keys is None and len(shared.samples) <= RENEWALS):
-        some = sample(vectors, seen)
+        some = sample(vectors, transform)
         if shared is None or not _describe(shared.directions, some):
             samples = (*(shared.samples if shared else ()), some)
             shared = Shared(principal(np.concatenate(samples), directions_of(some.shape[1])), samples)
             with _lock:
                 _shared[name.comparison] = shared
     if keys is None:
-        keys = shared.directions.project(vectors, seen)
+        keys = shared.directions.project(vectors, transform)
         with _lock:
             _kept[name, view, shared] = keys
     return keys, shared.directions

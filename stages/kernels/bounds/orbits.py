@@ -5,21 +5,21 @@ mirror of any thumbnail, maps cells onto cells. Each turn of `measure/turns.py` 
 vector u (σ behaves like one more channel), and no new sums are needed (`orders`).
 
 **Quarter turns.** A quarter turn moves each cell round an orbit of four cells: (i, j), (j, g-1-i), ... Let x_0 ... x_3
-be the entries of u along an orbit, and let X_k = ½ Σ x_j i^(-jk) be their discrete Fourier transform, which preserves
-distances. A turn shifts the x_j cyclically, so the turn multiplies each X_k by a number of magnitude 1 and leaves |X_k|
+be the entries of u along an orbit, and let X_k = ½ Σ x_n ω^(kn), ω = -√-1, be their discrete Fourier transform, which
+preserves distances. A turn shifts the x_n cyclically, so the turn multiplies each X_k by a power of ω and leaves |X_k|
 unchanged. Two magnitudes never differ by more than the two numbers do, so with w(u) = (X_0, |X_2|, √2 |X_1|) over all
 orbits
 
     |w(u) - w(v)|² ≤ |u - turned v|²   for each of the four turns:
 
-one comparison bounds all four turns. X_0 is real, and a turn keeps its sign. X_3 is the conjugate of X_1, hence the √2.
+one comparison bounds all four turns. A turn keeps X_0, sign included. X_3 is the conjugate of X_1, hence the √2.
 
 **The mirror.** The mirror maps the cell (i, j) to (i, g-1-j), which lies in the orbit of (j, i). So the mirror carries
-the orbit of (i, j) onto the orbit of (j, i), and the order of the four cells is reversed: x_j becomes x_(c-j) for some
-c. Reversing a sequence turns X_k into X_(-k) times a number of magnitude 1, and X_(-k) is the conjugate of X_k, since
-the x_j are real. X_0 and all |X_k| stay. In w, the mirror therefore only swaps the entries of each orbit (i, j) with
-those of the orbit (j, i), and a mirror followed by quarter turns does the same. The step from entries x of (i, j) and y
-of (j, i), i < j, to (x + y)/√2 and (x - y)/√2 preserves distances; a swap keeps the sum and changes the sign of the
+the orbit of (i, j) onto the orbit of (j, i), and the order of the four cells is reversed: x_n becomes x_(c-n) for some
+c. Reversing a sequence turns X_k into X_(-k) times a power of ω, and X_(-k) is the conjugate of X_k, since the x_n are
+real. X_0 and all |X_k| stay. In w, the mirror therefore only swaps the entries of each orbit (i, j) with the entries of
+the orbit (j, i), and a mirror followed by quarter turns does the same. The step from entries x of (i, j) and y of
+(j, i), i < j, to (x + y)/√2 and (x - y)/√2 preserves distances; a swap keeps the sum and changes the sign of the
 difference. With the magnitude of the difference, the result z(u) is the same for all eight turns, and
 
     |z(u) - z(v)|² ≤ |u - turned v|²   for each of the eight turns:
@@ -27,8 +27,7 @@ difference. With the magnitude of the difference, the result z(u) is the same fo
 one comparison bounds all eight. The orbits of (i, i) stay as in w. For the mirror alone, the same step is taken from
 the entries of the cells (i, j) and (i, g-1-j) of u itself; the thumbnail need not be square.
 
-All of these maps only add, subtract and take magnitudes of orthonormal combinations, so no map increases the rounding
-error of a vector (`slack.py`)."""
+None of these maps increases a distance, so none increases the rounding error of a vector (`slack.py`)."""
 
 from __future__ import annotations
 
@@ -37,7 +36,7 @@ from functools import partial
 
 import numpy as np
 
-from stages.kernels.arrays import loops
+from stages.kernels.arrays import native_for
 from stages.kernels.bounds.coarse import COMPILED, GRID, Doubles, Floats, Ints
 from stages.kernels.measure.turns import COMPARED, MIRRORED
 
@@ -67,7 +66,7 @@ def invariants(vectors: Floats, channels: int) -> Doubles:
     """Return invariants of vectors under quarter turns, float64 (n, 12·(C + 1)).
 
     vectors  float32, of the GRID x GRID cells of a square thumbnail"""
-    native = loops("invariants", len(vectors), COMPILED)
+    native = native_for("invariants", len(vectors), COMPILED)
     if native is not None:
         unturned: Doubles = native.invariants(vectors.reshape(len(vectors), GRID, GRID, channels + 1))
         return unturned

@@ -32,14 +32,14 @@ WIDENED = 30
 
 @dataclass(frozen=True)
 class Space:
-    """The vector space of the images of a block pair.
+    """The vectors of a metric: their greatest distance for a match, their turns, their invariants.
 
     squared     the greatest squared distance of the vectors of a match, before any rounding; a pair beyond this
                 distance in every turn is no match
     orders      int64 (turns, d): the columns orders[k] of a row are the image's vector in the turn COMPARED[turns][k]
                 of `measure/turns.py`; the columns of one turn are contiguous, in some order
-    invariants  maps rows, float32 (m, d'), to float64 (m, d'') that no turn changes, and never increases a distance
-                in any turn; None: every turn is compared separately"""
+    invariants  maps rows, float32 (m, d'), to invariants under all turns, float64 (m, d''); the distance of two
+                invariants is at most the distance of the images in any turn; None: each turn is compared separately"""
 
     squared: float
     orders: Ints
@@ -71,7 +71,7 @@ NOTHING = Candidates(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, n
 
 @dataclass
 class Levels:
-    """Pairs of representatives left after each filter.
+    """Numbers of pairs of representatives, by filter.
 
     The counts depend on the device and on the size of tiles, so the counts are no part of the result.
 
@@ -162,17 +162,17 @@ def prepare(left: Floats, right: Floats, space: Space, names: tuple[BlockName, B
     names        names of both sides, whose keys are then shared with other block pairs; see `keys.py`"""
     same = left is right
     prepared = Prepared(left, right, space)
-    views: list[tuple[Callable[[Floats], Doubles], Callable[[Floats], Doubles], int]] = []
+    transforms: list[tuple[Callable[[Floats], Doubles], Callable[[Floats], Doubles], int]] = []
     if space.invariants is not None:
-        views.append((space.invariants, space.invariants, (1 << space.turns) - 1))
+        transforms.append((space.invariants, space.invariants, (1 << space.turns) - 1))
     else:
-        unturned = _columns(space.orders[0])
-        views += [(unturned, unturned if k == 0 else _columns(order), 1 << k) for k, order in enumerate(space.orders)]
-    for number, (seen_left, seen_right, turns) in enumerate(views):
-        symmetric = same and seen_left is seen_right
-        sides = ((left, seen_left), (right, seen_right))
+        first = _columns(space.orders[0])
+        transforms += [(first, first if k == 0 else _columns(order), 1 << k) for k, order in enumerate(space.orders)]
+    for number, (of_left, of_right, turns) in enumerate(transforms):
+        symmetric = same and of_left is of_right
+        sides = ((left, of_left), (right, of_right))
         if names:
-            keys, directions = _shared(names, 0 if seen_left is seen_right else number, sides)
+            keys, directions = _shared(names, 0 if of_left is of_right else number, sides)
         else:
             keys, directions = _own(sides, symmetric, space.squared)
         prepared.passes.append(Pass(*keys, space.squared * directions.stretch, turns, symmetric))
@@ -191,7 +191,7 @@ def _shared(names: tuple[BlockName, BlockName], view: int, sides: Sides) -> tupl
 def _own(sides: Sides, symmetric: bool, squared: float) -> tuple[Keys, Directions]:
     """Return the keys of both sides along principal directions of their own, and these directions."""
     sampled = sides[:1] if symmetric else sides
-    some = np.concatenate([sample(rows, seen, 2 * SAMPLED // len(sampled)) for rows, seen in sampled])
+    some = np.concatenate([sample(rows, transform, 2 * SAMPLED // len(sampled)) for rows, transform in sampled])
     for count in sorted({DIRECTIONS, directions_of(some.shape[1])}):
         directions = principal(some, count)
         left = directions.project(*sides[0])

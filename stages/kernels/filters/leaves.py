@@ -14,10 +14,10 @@ Distances to boxes and to points are summed over all directions, not compared di
 near in each single direction and too far in several directions together. Leaves are stored direction by direction,
 so that the inner loops read adjacent memory and compile to vector instructions.
 
-Measured on 30,240 photographs' thumbnails, one core, building included, in 10⁹ pairs a second: 20 with leaves of 32,
-18 with 16 or 64; two thirds of the time goes to comparing points. On the same machine and data the products of
-`product.py` reach 2 to 4. Sorting along one direction leaves 18 % of the pairs to compare, a grid on two directions
-sorted along a third 4.5 %, boxes round leaves 1.6 %."""
+Measured on 30,240 photographs' thumbnails, one core, with the time to build the leaves, in 10⁹ pairs a second: 20 with
+leaves of 32, 18 with 16 or 64; two thirds of the time goes to comparing points. On the same machine and data the
+products of `product.py` reach 2 to 4. Sorting along one direction leaves 18 % of the pairs to compare, a grid on two
+directions sorted along a third 4.5 %, boxes round leaves 1.6 %."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ def _join(
 
 
 class Leaves:
-    """The filter by leaves of a k-d tree: see `space.Filter`."""
+    """Find the pairs that may match by leaves of a k-d tree; implements `space.Filter`."""
 
     def __init__(self, prepared: Prepared) -> None:
         self.levels = Levels()
@@ -207,7 +207,7 @@ class Leaves:
         self._everything = np.arange(len(prepared.right))
 
     def candidates(self, a: Ints, b: Ints | None, ascending: bool, room: int) -> Candidates | None:
-        """See `space.Filter`."""
+        """Return the pairs of positions of a and b that may match; None for more than `room` pairs."""
         prepared, levels, whole = self._prepared, Levels(), NOTHING
         positions = self._everything if b is None else b
         for step in prepared.passes:

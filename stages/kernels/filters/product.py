@@ -28,7 +28,7 @@ Floats = NDArray[np.float32]
 
 
 def operand(keys: Floats, right: bool = False) -> Floats:
-    """Return the rows of one side of the product, float32 (n, d + 2)."""
+    """Return rows [u, -|u|²/2, 1] for the left side or [u, 1, -|u|²/2] for the right side, float32 (n, d + 2)."""
     half = np.einsum("nd,nd->n", keys, keys, dtype=np.float64) / 2
     extra = (-half, np.ones_like(half))
     return np.concatenate([keys, np.stack(extra[::-1] if right else extra, axis=1).astype(np.float32)], axis=1)
@@ -59,7 +59,7 @@ class _Sorted:
 
 
 class Product:
-    """The filter by matrix products: see `space.Filter`."""
+    """Find the pairs that may match by matrix products; implements `space.Filter`."""
 
     def __init__(self, prepared: Prepared, device: Device) -> None:
         self.levels = Levels()
@@ -73,7 +73,7 @@ class Product:
         ]
 
     def candidates(self, a: Ints, b: Ints | None, ascending: bool, room: int) -> Candidates | None:
-        """See `space.Filter`."""
+        """Return the pairs of positions of a and b that may match; None for more than `room` pairs."""
         prepared, levels, whole = self._prepared, Levels(), NOTHING
         everything = len(prepared.right)
         for step, (left, right) in zip(prepared.passes, self._sorted, strict=True):

@@ -2,10 +2,10 @@
 
 Some data defeat lower bounds: for flat images, scans of text and frames of a film, a bound excludes few pairs of a
 tile. The choice between single pairs and whole tiles compares costs (`exact.Costs`). A sample of a tile's
-candidates, spread over the tile, is measured first. If few sampled candidates are matches, most other candidates end
-early, or finer sums exclude them at one product a turn. If most sampled candidates are matches, nothing is faster than
-the exact product of the remaining rows and columns. So in the worst case the time is brute force plus one bound.
-tests/benchmarks/pairs.py compares the pair engine with brute force on such data.
+candidates, spread over the tile, is measured first. If few sampled candidates are matches, finer sums exclude most
+others at the cost of one product a turn, or measuring most others ends early. If most sampled candidates are matches,
+nothing is faster than the exact product of the remaining rows and columns. So the worst case takes the time of brute
+force plus the time of one bound. tests/benchmarks/pairs.py compares the pair engine with brute force on such data.
 
 Measured at 64x64x3, one core: a pair that ends early costs 0.16 µs, a match 0.8 µs, both 10 µs in NumPy; a pair of
 the exact product 0.025 µs by NumKong, 0.2 µs by BLAS; 8x8 sums 14 µs an image and 0.005 µs a pair. Sums of 16x16
@@ -55,9 +55,9 @@ class TileSide:
         return points[rows]
 
     def views(self, turns: int, rows: Ints) -> list[Points]:
-        """Return the points of some rows for the measure, one array per turn.
+        """Return the points of some rows, one array per turn.
 
-        Without a view for this side, all turns share one array."""
+        If the metric does not turn this side, all turns share one array."""
         made = self.metric.left if self.left else self.metric.right
         for turn in range(len(self._views), turns):
             self._views.append(made(self.points, turn) if made else self.points)
@@ -67,7 +67,7 @@ class TileSide:
         return [chosen[id(view)] for view in self._views]
 
     def vectors(self, level: int) -> Floats:
-        """Return the vectors of a bound; level 0 is the metric's space, higher levels are finer bounds."""
+        """Return vectors for the bound of the metric's space (level 0), or for the finer bound `level - 1`."""
         if level not in self._vectors:
             self._vectors[level] = self.metric.finer[level - 1].vectors(self.points)
         return self._vectors[level]

@@ -6,10 +6,9 @@ turn p, and y is the representative s in turn q, then
 
     |x - y in turn k| = |r in turn p - s in turn q, then k| = |r - s in turn q, then k, then p⁻¹|,
 
-since turning both images keeps a distance. So a turn k attains the least for (x, y) exactly if q, then k, then p⁻¹
-attains the least for (r, s); from a turn h of (r, s) the turn of (x, y) is q⁻¹, then h, then p. Such a p follows from
-the turns that bring each member to the group's common form: x in turn_x equals r in turn_r, so p is turn_r, then
-turn_x⁻¹."""
+since turning both images keeps a distance. So a turn k attains the least for (x, y) exactly if h = (q, then k, then
+p⁻¹) attains the least for (r, s); that is k = (q⁻¹, then h, then p). The turn p follows from the turns that bring each
+member to the group's common form: x in turn_x equals r in turn_r, so p is turn_r, then turn_x⁻¹."""
 
 from __future__ import annotations
 
@@ -61,7 +60,7 @@ class PairArrays:
 def expand(rows: PairArrays, representative: Ints, turn: Ints, unchanged: Bits, swap: bool) -> PairArrays:
     """Return one row for every pair of images that `rows` represent.
 
-    The result equals what `identical: all` records, in no stated order. Images are numbered in path order, block
+    The result has the rows that `identical: all` records, in no stated order. Images are numbered in path order, block
     after block; `representative` and `turn` are int64 (images,), `unchanged` is uint8 (images,).
 
     swap  put the image with the smaller number first, as for a single set"""
@@ -99,7 +98,7 @@ def _across(
     pair, place_a, place_b = _product(sizes[rows.a], sizes[rows.b])
     a, b = order[starts[rows.a[pair]] + place_a], order[starts[rows.b[pair]] + place_b]
     from_a, from_b = (turns.then(turn[representative[side]], turns.inverse(turn[side])) for side in (a, b))
-    # Unmeasured pairs have equal hashes in some turns, and so have all members of their groups, in the same turns.
+    # For an unmeasured pair, `turns` are the turns with equal hashes. All members of a group have the same hashes.
     bits = np.where(rows.measured[pair], turns.moved(rows.turns[pair], turns.inverse(from_b), from_a), rows.turns[pair])
     swapped = swap & (a > b)
     return PairArrays(

@@ -1,9 +1,9 @@
 """Count the images that folders share, for whole subtrees.
 
-Folders are numbered so that the folders of a subtree follow its top: subtree(f) is the range f to end[f]. Images come
-in bundles: all images of a bundle match images in the same folders. An image of folder A is shared with folder B if
-the image matches an image in the subtree of B. Where one of the two folders lies in the other one, the outer folder
-counts without the inner folder."""
+Folders are numbered so that a subtree is a range: the subtree of f holds the folders f, f + 1, ..., end[f] - 1. Images
+come in bundles: all images of a bundle match images in the same folders. Folder A shares an image with folder B if the
+image lies in the subtree of A and matches an image in the subtree of B. If one of the two folders lies inside the
+other, the outer folder is taken without the subtree of the inner folder."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Tree:
         return sums
 
     def upward(self, keys: Ints, *values: Ints) -> tuple[Ints, list[Ints]]:
-        """Return the folders in `keys` and all folders around them, sorted, with the sums of `values` by subtree.
+        """Return the folders in `keys` and all their ancestors, sorted, with the sums of `values` by subtree.
 
         keys    folder + k * number of folders, int64 (m,); each k has sums of its own
         values  int64 (m,) each"""
@@ -61,8 +61,8 @@ class Tree:
         while len(keys):
             folders = keys % count
             above = self.parent[folders]
-            there = above >= 0
-            keys, values = (keys - folders + above)[there], tuple(column[there] for column in values)
+            has_parent = above >= 0
+            keys, values = (keys - folders + above)[has_parent], tuple(column[has_parent] for column in values)
             parts.append(keys)
             for column, part in zip(columns, values, strict=True):
                 column.append(part)
@@ -78,9 +78,9 @@ class Bundle(NamedTuple):
 
     folders    the folders of the images, ascending, int64 (m,)
     images     number of images in each of `folders`, int64 (m,)
-    bytes      their bytes, int64 (m,)
+    bytes      bytes of these images, int64 (m,)
     matched    the folders of the matching images, ascending, int64 (k,)
-    identical  whether a match in the folder of `matched` is at distance 0, bool (k,)"""
+    identical  for each folder of `matched`, whether the folder holds a match at distance 0, bool (k,)"""
 
     folders: Ints
     images: Ints
@@ -96,7 +96,7 @@ class SharedImages(NamedTuple):
     images     number of images of a that are shared with b, int64 (n,)
     identical  of these, the images with a match in b at distance 0, int64 (n,)
     bytes      bytes of the shared images, int64 (n,)
-    elsewhere  number of images of each folder that match an image outside the folder, int64 (folders,)"""
+    elsewhere  number of images in each folder's subtree that match an image outside the subtree, int64 (folders,)"""
 
     a: Ints
     b: Ints
@@ -128,8 +128,8 @@ def shared(tree: Tree, bundles: Iterable[Bundle]) -> SharedImages:
             i = sides.a[(np.cumsum(sizes_a) - sizes_a)[rows] + place // sizes_b[rows]]
             j = sides.b[(np.cumsum(sizes_b) - sizes_b)[rows] + place % sizes_b[rows]]
             counts = _counts(tree, sides, i, j)
-            there = counts[0] > 0
-            table.add((i % count * count + j % count)[there], *(column[there] for column in counts))
+            shares = counts[0] > 0
+            table.add((i % count * count + j % count)[shares], *(column[shares] for column in counts))
     keys, columns = table.merged()
     if large:  # the other direction of a pair may come from large bundles alone
         a, b = np.divmod(keys, count)
@@ -151,7 +151,7 @@ def _runs(sizes: Ints) -> Iterator[Ints]:
 
 
 class _Sides(NamedTuple):
-    """Both sides of bundles: the folders of the images (a), the folders of the matches (b), and all folders around.
+    """Both sides of bundles: the folders of the images (a) and of the matches (b), with all ancestors.
 
     a, b           keys, sorted: the number of the bundle times the number of folders, plus the folder
     images, bytes  number and bytes of the bundle's images in the subtree of each key of a
@@ -232,8 +232,8 @@ def condensed(tree: Tree, found: SharedImages) -> Mask:
 
     A pair is left out if one of its folders has a subfolder that shares the same images with the other folder: the
     pair with the subfolder is more precise. Shared images of a subfolder are shared images of the folder, so equal
-    counts mean equal images. The exception is a subfolder inside the other folder: the other folder is counted without
-    the subfolder, so the counts of the two pairs are of different images, and are not compared."""
+    counts, in both directions, mean equal images. A subfolder inside the other folder is no such subfolder: the other
+    folder is taken without the subfolder, so the two pairs count different images."""
     count = len(tree.parent)
     keys = found.a * count + found.b
     back = np.searchsorted(keys, found.b * count + found.a)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.kernels.arrays import CPU, Device, compiled, loops
+from stages.kernels.arrays import CPU, Device, compiled, native_for
 from stages.kernels.measure.turns import least
 
 CHUNK = 1_024
@@ -145,7 +145,7 @@ class Squares:
         return fast_bytes() if not self._device.free and size <= WIDEST else None
 
     def _near(self, lefts: Sequence[Bytes], rights: Sequence[Bytes], wanted: Mask, most: Most) -> TileMatches:
-        """Return what `near` returns, computed on the device and copied back once."""
+        """Return the wanted pairs within `most`, found on the device and copied back once."""
         xp, device = self._device.xp, self._device
         sums = [self._chunked(left, right) for left, right in zip(lefts, rights, strict=True)]
         smallest = functools.reduce(xp.minimum, sums)
@@ -188,7 +188,7 @@ class Squares:
     def pairs(self, a: Bytes, b: Bytes, i: Ints, j: Ints, most: Most) -> Ints:
         """See `Measure`."""
         a, b = (np.ascontiguousarray(rows).reshape(len(rows), -1) for rows in (a, b))
-        native = loops("sums", len(i), COMPILED)
+        native = native_for("sums", len(i), COMPILED)
         if native is not None:
             found: Ints = native.sums(a, b, i, j, np.minimum(most, 2**62))
             return found

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.kernels.arrays import loops
+from stages.kernels.arrays import native_for
 from stages.kernels.measure.exact import COMPILED, Bytes, Costs, Ints, Mask, Points, TileMatches, Values
 from stages.kernels.measure.turns import least
 
@@ -20,7 +20,9 @@ SMALL = 1 << 16
 
 
 def _nearest(distances: Values, wanted: Mask, most: float) -> TileMatches:
-    """Return the least of `distances` over turns, shape (turns, n, m), where wanted."""
+    """Return the wanted pairs whose least distance over turns is at most `most`.
+
+    distances  float64 (turns, n, m)"""
     smallest, bits = least(distances)
     places = np.flatnonzero(wanted & (smallest <= most))
     return TileMatches(*np.divmod(places, wanted.shape[1]), smallest.ravel()[places], bits.ravel()[places])
@@ -48,15 +50,15 @@ class FloatSquares:
         self._scale = scale
 
     def costs(self, size: int) -> Costs:
-        """See `Measure`. The costs were measured with vectors of 512 entries."""
+        """Return the costs of comparing vectors of `size` bytes, measured with 512 entries."""
         return Costs(12 * size, 30 * size, 30 * size)
 
     def near(self, lefts: Sequence[Points], rights: Sequence[Points], wanted: Mask, most: float) -> TileMatches:
-        """See `Measure`."""
+        """Return the wanted pairs whose distance is at most `most` in some turn."""
         return _nearest(np.stack([self.cross(a, b) for a, b in zip(lefts, rights, strict=True)]), wanted, most)
 
     def cross(self, a: NDArray[np.float32], b: NDArray[np.float32]) -> Values:
-        """See `Measure`."""
+        """Return the distance of every row of a from every row of b, float64 (n, m)."""
         found = np.zeros((len(a), len(b)))
         rows = max(1, SMALL // max(1, len(b)))
         columns = b.T.astype(np.float64)
@@ -68,8 +70,8 @@ class FloatSquares:
         return np.multiply(found, self._scale, out=found)
 
     def pairs(self, a: NDArray[np.float32], b: NDArray[np.float32], i: Ints, j: Ints, most: float) -> Values:
-        """See `Measure`."""
-        native = loops("squares", len(i), COMPILED)
+        """Return the distances of rows a[i] from rows b[j], float64 (pairs,)."""
+        native = native_for("squares", len(i), COMPILED)
         if native is not None:
             a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
             distances: Values = native.squares(a, b, i, j, self._scale, most)
@@ -96,11 +98,11 @@ class UserFunction:
         self._function = function
 
     def costs(self, size: int) -> Costs:
-        """See `Measure`. All costs are equal: a call for many pairs is taken to cost as much as many calls."""
+        """Return equal costs: one call for many pairs is taken to cost as much as one call for each pair."""
         return Costs(1, 1, 1)
 
     def near(self, lefts: Sequence[Bytes], rights: Sequence[Bytes], wanted: Mask, most: float) -> TileMatches:
-        """See `Measure`."""
+        """Return the wanted pairs whose distance is at most `most` in some turn."""
         return _nearest(np.stack([self.cross(a, b) for a, b in zip(lefts, rights, strict=True)]), wanted, most)
 
     def _distances(self, images: Bytes, image: Bytes) -> Values:
@@ -114,11 +116,11 @@ class UserFunction:
         return distances
 
     def cross(self, a: Bytes, b: Bytes) -> Values:
-        """See `Measure`."""
+        """Return the distance of every row of a from every row of b, float64 (n, m)."""
         return np.array([self._distances(np.array(b), image) for image in np.array(a)]).reshape(len(a), len(b))
 
     def pairs(self, a: Bytes, b: Bytes, i: Ints, j: Ints, most: float) -> Values:
-        """See `Measure`."""
+        """Return the distances of rows a[i] from rows b[j], float64 (pairs,)."""
         found = np.empty(len(i))
         for row in np.unique(i):
             there = i == row

@@ -37,9 +37,9 @@ class Finer:
 class Metric:
     """A way to compare images: an exact measure, and a lower bound.
 
-    space        None: the metric has no lower bound
-    left, right  map points and the place k of a turn to points: the distance of a pair in turn COMPARED[turns][k] is
-                 the measure of left(one) and right(other); None: points are compared as they are
+    space        the vectors of the lower bound; None: no lower bound
+    left, right  functions of points and k, which return points: the distance of images a and b in turn
+                 COMPARED[turns][k] is the measure of left(a, k) and right(b, k); None: points stay as they are
     size         bytes of one image's points
     finer        further lower bounds, from coarse to fine"""
 

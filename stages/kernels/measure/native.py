@@ -1,7 +1,7 @@
-"""Run loops over bytes that NumPy has no fast operation for, compiled by numba.
+"""Run loops for which NumPy has no fast operation, compiled by numba.
 
 Loading this module takes half a second, so callers import the module only for large inputs. Each function returns
-the same integers as the NumPy code beside its caller."""
+the same numbers as the NumPy code in its caller."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def sums(a: NDArray[np.uint8], b: NDArray[np.uint8], i: Ints, j: Ints, most: Any
     a, b  uint8 (n, D)
     most  a number below 2⁶³, or one for each pair, (pairs,)
 
-    Where a sum exceeds `most`, the loop ends early, and the returned number is above `most`, but not the whole sum."""
+    Where a sum exceeds `most`, the loop may end early: the returned number is above `most`, and at most the sum."""
     found = np.empty(len(i), np.int64)
     _sums(a, b, i, j, np.full(len(i), np.floor(most), np.int64), found)
     return found
@@ -87,18 +87,18 @@ def squares(
 
 @native
 def _invariants(cells: Any, found: Any) -> None:
-    last, half, figures = cells.shape[1] - 1, cells.shape[1] // 2, cells.shape[3]
+    last, half, entries = cells.shape[1] - 1, cells.shape[1] // 2, cells.shape[3]
     for n in range(len(cells)):
         at = 0
         for i in range(half):
             for j in range(half):
-                for c in range(figures):
+                for c in range(entries):
                     x0, x1 = np.float64(cells[n, i, j, c]), np.float64(cells[n, j, last - i, c])
                     x2, x3 = np.float64(cells[n, last - i, last - j, c]), np.float64(cells[n, last - j, i, c])
                     found[n, at + c] = (x0 + x1 + x2 + x3) / 2
-                    found[n, at + figures + c] = abs(x0 - x1 + x2 - x3) / 2
-                    found[n, at + 2 * figures + c] = np.sqrt(((x0 - x2) ** 2 + (x1 - x3) ** 2) / 2)
-                at += 3 * figures
+                    found[n, at + entries + c] = abs(x0 - x1 + x2 - x3) / 2
+                    found[n, at + 2 * entries + c] = np.sqrt(((x0 - x2) ** 2 + (x1 - x3) ** 2) / 2)
+                at += 3 * entries
 
 
 def invariants(cells: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -30,9 +30,9 @@ def farthest(images: Bytes, turns: int, measure: Measure) -> int:
     images   uint8 (n, H, W, C)
     measure  `exact.Squares` or `zero_mean.ZeroMeanSquares`
 
-    A distance is a sum of squares. Turning both images keeps this sum, so the root of the least sum obeys the triangle
-    inequality: the root for two images is at most the sum of the roots for each of the two and the first image. Pairs
-    whose bound is below the largest distance so far are not compared."""
+    A distance is a sum of squares. Turning both images keeps this sum, so √distance obeys the triangle inequality: with
+    the first image f, √distance(a, b) ≤ √distance(f, a) + √distance(f, b). Pairs whose bound is below the largest
+    distance so far are not compared."""
     if len(images) < 2:
         return 0
 

@@ -65,7 +65,7 @@ _AFTER = _mapped(then(_EVERY, _EVERY[:, None]))  # [t, set]: t is applied after 
 SMALLEST = np.array([0] + [(bits & -bits).bit_length() - 1 for bits in range(1, 256)], np.int16)
 """The smallest turn in each of the 256 sets; 0 for the empty set."""
 OF_SYMMETRY = np.array([0, 0b0001, 0b0101, 0, 0b1111], np.uint8)
-"""The quarter turns that leave an image unchanged, indexed by their number: 1, 2 or 4."""
+"""The quarter turns that leave an image unchanged, as bits, indexed by the number of these turns: 1, 2 or 4."""
 
 
 def moved(bits: Bits, before: Turns, after: Turns) -> Bits:
@@ -120,7 +120,7 @@ def turned(thumbnails: Bytes, turn: int) -> Bytes:
 
 
 def least(values: NDArray[Any]) -> tuple[NDArray[Any], Bits]:
-    """Return the least of `values` (turns, …) over turns, and the places of the turns that attain it, as bits."""
+    """Return the least of `values` (turns, …) over turns, and the places of the turns with this value, as bits."""
     if len(values) == 1:
         return values[0], np.ones(values.shape[1:], np.uint8)
     smallest = values.min(axis=0)

@@ -36,7 +36,7 @@ HIGHEST = 2**62
 RESTORED = 2**51
 """An integer below this number can be restored after a division by an integer in float64: multiply, and round.
 
-The division rounds, and so does the multiplication, each by at most 2⁻⁵³ of the number, together by less than 1/2."""
+The division and the multiplication each round by at most 2⁻⁵³ of the number, together by less than 1/2."""
 
 
 class ZeroMeanSquares:
@@ -50,25 +50,25 @@ class ZeroMeanSquares:
         self._squares = Squares(device)
 
     def costs(self, size: int) -> Costs:
-        """See `Measure`."""
+        """Return the costs of comparing thumbnails of `size` bytes."""
         return self._squares.costs(size)
 
     def cross(self, a: Bytes, b: Bytes) -> Ints:
-        """See `Measure`."""
+        """Return S of every row of a with every row of b, int64 (n, m)."""
         found = self._squares.cross(a, b)
         found *= _pixels(a)
         found -= _shifts(a, b)
         return found
 
     def near(self, lefts: Sequence[Bytes], rights: Sequence[Bytes], wanted: Mask, most: float) -> TileMatches:
-        """See `Measure`."""
+        """Return the wanted pairs whose S is at most `most` in some turn."""
         pixels, shifts = _pixels(lefts[0]), _shifts(lefts[0], rights[0])
-        limits = ((_whole(most) + shifts) // pixels).astype(np.float64)  # every D, and so every limit that counts, fits
+        limits = ((_whole(most) + shifts) // pixels).astype(np.float64)  # float64 is exact up to 2⁵³, above every D
         near = self._squares.near(lefts, rights, wanted, limits)
         return near._replace(values=near.values * pixels - shifts[near.i, near.j])
 
     def pairs(self, a: Bytes, b: Bytes, i: Ints, j: Ints, most: float) -> Ints:
-        """See `Measure`."""
+        """Return S of rows a[i] and b[j], int64 (pairs,); for an S above `most`, some number above `most`."""
         pixels, shifts = _pixels(a), ((channel_sums(a)[i] - channel_sums(b)[j]) ** 2).sum(axis=1)
         found: Ints = self._squares.pairs(a, b, i, j, (_whole(most) + shifts) // pixels) * pixels - shifts
         return found

@@ -1,4 +1,4 @@
-"""Shells ask this program what may follow, by click's protocol."""
+"""Shells ask this program for completions by click's protocol."""
 
 import io
 import os

@@ -19,7 +19,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def made(name: str, age: int = 0, **more: Any) -> Path:
-    """A run's folder, so many seconds old."""
+    """Make the folder of a run that is `age` seconds old."""
     config = from_mapping({"run": "x", "inputs": {"a": ["/photos"]}, **more}, discover())
     folder = Path("outputs") / name
     folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""What can be missing where a cluster is to be started."""
+"""Batch systems, packages and classes that may be missing when a cluster starts."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What `fast-diff config` prints is the config itself, and says what each key means."""
+"""`fast-diff config` prints a valid config with a description of each key."""
 
 from dataclasses import fields
 from pathlib import Path

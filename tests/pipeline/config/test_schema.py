@@ -1,4 +1,4 @@
-"""The JSON Schema of the config: what it accepts and refuses is what the loader accepts and refuses."""
+"""The JSON Schema of the config and the loader accept the same configs."""
 
 from collections.abc import Iterator
 from pathlib import Path

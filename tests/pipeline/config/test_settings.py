@@ -1,4 +1,4 @@
-"""What a user wrote becomes settings, or one line a mistake that says how to mend it."""
+"""A config becomes settings, or one error line for each mistake, with the correction."""
 
 import json
 import os
@@ -406,7 +406,7 @@ def test_no_yaml_is_too_odd_for_one_line(text: str, message: str) -> None:
 
 
 def bomb(first: str, level: str, levels: int) -> str:
-    """Lines of which each holds the one before ten times; `level` says how."""
+    """Return YAML lines of which each repeats the line before ten times by aliases, in the form `level`."""
     lines = [f"a0: &a0 {first}"]
     lines += [f"a{n}: &a{n} {level.format(before=', '.join([f'*a{n - 1}'] * 10))}" for n in range(1, levels)]
     return "\n".join(lines) + "\n"
@@ -423,7 +423,7 @@ def bomb(first: str, level: str, levels: int) -> str:
     ids=["lists", "mappings", "merges", "flat"],
 )
 def test_aliases_that_stand_for_too_much_are_refused(text: str) -> None:
-    """Ten lines that stand for billions of values took minutes, and then the memory."""
+    """Ten lines with aliases may expand to billions of values, which exhaust time and memory."""
     said = "expected aliases that repeat at most 10,000 keys and values, got more; write the values out"
     assert re.fullmatch(rf"x\.yaml:\d+: {said}", refused(text))
     inner = "{" + ", ".join(text.splitlines()) + "}"

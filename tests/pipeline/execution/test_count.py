@@ -1,4 +1,4 @@
-"""A running task tells how much of its work is done, under every kind of executor."""
+"""A running task reports its progress under every kind of executor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a task computes where it runs, or finds its artifact current."""
+"""A task on a worker computes, unless its artifact is current."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""An eye on a cluster that stands still: who is told what, and when the run gives up."""
+"""The watchdog of a cluster without progress: its warnings, and the end of the run."""
 
 import json
 import logging

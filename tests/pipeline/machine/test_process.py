@@ -1,4 +1,4 @@
-"""What a process keeps to while it runs tasks."""
+"""Memory and threads of a process that runs tasks."""
 
 import os
 import platform

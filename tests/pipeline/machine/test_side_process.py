@@ -1,4 +1,4 @@
-"""Calls in the process return what they return here; errors arrive; a killed process costs nothing."""
+"""Calls in the side process return the same results and errors as calls here; a killed process is replaced."""
 
 from __future__ import annotations
 

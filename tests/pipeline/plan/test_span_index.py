@@ -1,4 +1,4 @@
-"""Which spans overlap, against looking at each."""
+"""The index of spans finds the overlapping spans, as a loop over all spans does."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Calls that are sent as one: how many, which, and what becomes of them when their worker is lost."""
+"""Bundles of calls: their size, their members, and the loss of a worker with a bundle."""
 
 import gc
 import random

@@ -1,4 +1,4 @@
-"""The event log: what stays of earlier runs, and what a damaged log does."""
+"""The event log: events of earlier runs, and damaged logs."""
 
 import errno
 import io

@@ -1,4 +1,4 @@
-"""The index of footers: it saves reading them, and never says what they would not."""
+"""The index of footers gives the content of footers without reading the footers."""
 
 import os
 import random

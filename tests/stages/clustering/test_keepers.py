@@ -17,7 +17,7 @@ from pipeline.messages.errors import TaskError
 from stages.clustering.copy_names import matcher
 from stages.clustering.focus import SIDE, Sharpness, laplacian_variance
 from stages.clustering.keeper_keys import SECOND, Rule
-from stages.clustering.keepers import DEFAULT, Around, Ranking, checked, facts, ranked
+from stages.clustering.keepers import DEFAULT, Ranking, RankingContext, checked, facts, ranked
 from stages.clustering.live import per_folder
 from stages.comparing.references import are_references
 from tests.in_memory import MemoryJob
@@ -53,7 +53,7 @@ def ranking(table: pa.Table, *rules: Rule, others: Sequence[str] = (), family: S
     """How images of one family, or of these, are ranked, where a run has `others`, too."""
     numbers = np.array(family or [0] * table.num_rows, np.int64)
     paths = [pa.chunked_array([sorted({*table["path"].to_pylist(), *others})])]
-    around = Around(numbers, lambda: per_folder(paths))
+    around = RankingContext(numbers, lambda: per_folder(paths))
     return ranked(table, [checked(rule) for rule in rules], lambda _: pytest.fail("nobody asked"), around)
 
 

@@ -1,4 +1,4 @@
-"""A Pillow plugin whose images do what the worst decoders do; each file says what, after its first eight bytes."""
+"""A Pillow plugin whose images crash, hang or use memory; each file names the fault after its first eight bytes."""
 
 import ctypes
 import os

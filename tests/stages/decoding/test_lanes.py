@@ -1,4 +1,4 @@
-"""Decoding in processes of its own: whatever a decoder does costs one file."""
+"""Images are decoded in separate processes: a crash, a hang or too much memory costs one file."""
 
 import hashlib
 import os

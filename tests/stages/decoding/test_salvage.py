@@ -1,4 +1,4 @@
-"""A file that was cut short: what is there is known exactly, and counts if it is most of the picture."""
+"""The readable part of a truncated file is known exactly, and counts if it is most of the picture."""
 
 from dataclasses import replace
 

@@ -130,8 +130,8 @@ def test_numba_is_looked_for(monkeypatch: pytest.MonkeyPatch, there: bool) -> No
 @pytest.mark.parametrize("numba", [True, False])
 def test_a_loop_is_loaded_once_its_items_are_worth_it(monkeypatch: pytest.MonkeyPatch, numba: bool) -> None:
     monkeypatch.setattr(arrays, "compiled", lambda: numba)
-    monkeypatch.setattr(arrays, "_calls", Counter())
-    assert arrays.loops("sums", 60, 100) is None
-    assert arrays.loops("cells", 60, 100) is None, "each loop has its own count"
-    assert arrays.loops("sums", 40, 100) is (native if numba else None)
-    assert arrays.loops("sums", 1, 100) is (native if numba else None)
+    monkeypatch.setattr(arrays, "_items", Counter())
+    assert arrays.native_for("sums", 60, 100) is None
+    assert arrays.native_for("cells", 60, 100) is None, "each loop has its own count"
+    assert arrays.native_for("sums", 40, 100) is (native if numba else None)
+    assert arrays.native_for("sums", 1, 100) is (native if numba else None)

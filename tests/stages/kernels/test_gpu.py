@@ -1,4 +1,4 @@
-"""What is computed on a GPU, against the same in NumPy; skipped, with the reason, where there is none."""
+"""Results of a GPU equal the results of NumPy; skipped, with the reason, without a GPU."""
 
 from __future__ import annotations
 

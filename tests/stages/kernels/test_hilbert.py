@@ -1,4 +1,4 @@
-"""Hilbert's curve against what makes it one."""
+"""The properties that define Hilbert's curve."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Let a few images take many tiles and runs, or any other way through the pair engine."""
+"""Change the `Tuning` of block pairs, so that a few images take many tiles and runs, or any other branch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is listed of a container: every member once, and the damage."""
+"""The list of a container holds every member once, and its damage."""
 
 import io
 import os

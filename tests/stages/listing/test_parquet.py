@@ -25,7 +25,7 @@ HUGGING = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 
 def hugging(data: list[Any] = DATA) -> pa.Table:
-    """As `datasets` write images."""
+    """Return a table of images in the form that the library `datasets` writes."""
     rows = [{"bytes": each, "path": f"d/{number}.jpg"} for number, each in enumerate(data)]
     return pa.table({"label": list(range(len(data))), "image": pa.array(rows, HUGGING)})
 

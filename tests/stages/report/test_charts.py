@@ -76,7 +76,7 @@ def test_recall_is_what_counting_pairs_says(seed: int, two: bool) -> None:
     graph = matches(rows).graph()
     # whatever is at distance 0 counts as one, so distances of copies are those of the first
     group = graph.groups({})
-    stands = dict(zip(graph.paths.to_pylist(), group.stands.tolist(), strict=True))
+    stands = dict(zip(graph.paths.to_pylist(), group.representative.tolist(), strict=True))
     far = {(a, b): d for a, b, d in zip(group.a.tolist(), group.b.tolist(), group.distance.tolist(), strict=True)}
 
     def distance(x: str, y: str) -> float:

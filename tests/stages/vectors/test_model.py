@@ -1,13 +1,13 @@
-"""What a config and the YAML beside a model say."""
+"""Options of a model, from the config and from the YAML file beside the model."""
 
 from pathlib import Path
 
 import pytest
 
-from stages.vectors.model import ModelOptions, digest_of_model, read_beside
+from stages.vectors.model import ModelOptions, digest_of_model, read_options
 
 
-def beside(folder: Path, text: str | bytes) -> Path:
+def write_options(folder: Path, text: str | bytes) -> Path:
     model = folder / "net.onnx"
     model.write_bytes(b"weights")
     (folder / "net.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -15,12 +15,12 @@ def beside(folder: Path, text: str | bytes) -> Path:
 
 
 def test_no_file_beside_the_model_and_an_empty_one_say_nothing(tmp_path: Path) -> None:
-    assert read_beside(tmp_path / "net.onnx") == ModelOptions() == read_beside(beside(tmp_path, "# nothing\n"))
+    assert read_options(tmp_path / "net.onnx") == ModelOptions() == read_options(write_options(tmp_path, "# nothing\n"))
 
 
 def test_the_config_comes_before_the_file(tmp_path: Path) -> None:
-    model = beside(tmp_path, "size: [224, 160]\nlayout: nhwc\nmean: 127.5\nscale: [0.1, 0.2, 0.3]\n")
-    found = read_beside(model)
+    model = write_options(tmp_path, "size: [224, 160]\nlayout: nhwc\nmean: 127.5\nscale: [0.1, 0.2, 0.3]\n")
+    found = read_options(model)
     assert found == ModelOptions((224, 160), "nhwc", (127.5,), (0.1, 0.2, 0.3))
     config = ModelOptions(mean=(3.0,), output="features")
     assert config.filled(found) == ModelOptions((224, 160), "nhwc", (3.0,), (0.1, 0.2, 0.3), "features")
@@ -44,16 +44,16 @@ def test_the_config_comes_before_the_file(tmp_path: Path) -> None:
 )
 def test_a_wrong_file_is_one_line(tmp_path: Path, text: str | bytes, said: str) -> None:
     with pytest.raises(ValueError, match=r"net\.yaml: ") as caught:
-        read_beside(beside(tmp_path, text))
+        read_options(write_options(tmp_path, text))
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_the_digest_covers_model_and_options(tmp_path: Path) -> None:
-    first = digest_of_model(beside(tmp_path, "mean: 1"))
-    assert digest_of_model(beside(tmp_path, "mean: [1.0]  # the same")) == first
-    assert digest_of_model(beside(tmp_path, "mean: 2")) != first
-    beside(tmp_path, "mean: 1").write_bytes(b"other weights")
+    first = digest_of_model(write_options(tmp_path, "mean: 1"))
+    assert digest_of_model(write_options(tmp_path, "mean: [1.0]  # the same")) == first
+    assert digest_of_model(write_options(tmp_path, "mean: 2")) != first
+    write_options(tmp_path, "mean: 1").write_bytes(b"other weights")
     assert digest_of_model(tmp_path / "net.onnx") != first
     (tmp_path / "elsewhere").mkdir()
-    assert digest_of_model(beside(tmp_path / "elsewhere", "mean: 1")) == first
+    assert digest_of_model(write_options(tmp_path / "elsewhere", "mean: 1")) == first

@@ -1,4 +1,4 @@
-"""What images say, and what of it a keeper gets."""
+"""Metadata of images, and the metadata that a keeper gets."""
 
 from typing import Any
 

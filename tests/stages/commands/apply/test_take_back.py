@@ -1,4 +1,4 @@
-"""Undo with journals that somebody wrote on."""
+"""Undo with edited journals."""
 
 import contextlib
 import shutil

@@ -1,4 +1,4 @@
-"""What `apply` says at its end."""
+"""The summary of `apply`."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a user may type for an image or a folder."""
+"""Names of images and folders as users may type the names."""
 
 import os
 from pathlib import Path

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from stages.clustering.keeper_keys import Rule
-from stages.clustering.keepers import DEFAULT, Around, checked, ranked
+from stages.clustering.keepers import DEFAULT, RankingContext, checked, ranked
 from stages.clustering.live import per_folder
 from stages.commands.verify.keepers import check_keepers
 from stages.commands.verify.truth import Check
@@ -79,7 +79,7 @@ def test_the_stage_and_verify_choose_the_same(keep: list[Rule], seed: int) -> No
     )
     family = np.random.default_rng(seed).integers(0, count // 4, count)
     family = np.array([np.flatnonzero(family == each)[0] for each in family], np.int64)
-    around = Around(family, lambda: per_folder([table["path"]]))
+    around = RankingContext(family, lambda: per_folder([table["path"]]))
     ranking = ranked(table, [checked(rule) for rule in keep], lambda _: pytest.fail("nobody asked"), around)
     members = np.flatnonzero(np.bincount(family, minlength=count)[family] > 1)
     keepers = {

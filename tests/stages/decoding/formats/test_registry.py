@@ -1,4 +1,4 @@
-"""What every format becomes, and what is said of one that can't be read here."""
+"""Each format becomes a thumbnail, or the error of a format that can't be read here."""
 
 import io
 import subprocess

@@ -22,7 +22,7 @@ GRIDS = [(shape, grid) for shape in SHAPES for grid in (4, 8, 16) if grid <= min
 def looping(request: pytest.FixtureRequest) -> Iterator[None]:
     """Sums by compiled loops, and by NumPy."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(coarse, "loops", lambda *_: native if request.param == "compiled" else None)
+        patch.setattr(coarse, "native_for", lambda *_: native if request.param == "compiled" else None)
         yield
 
 

@@ -1,4 +1,4 @@
-"""Turned vectors, and what turns leave unchanged in vectors: bounds of every turn, and as tight as they can be."""
+"""Turned vectors and invariants under turns: the invariants bound every turn, as tightly as possible."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,7 @@ GROUPS = [(shape, turns) for shape in SHAPES for turns in ((2, 4, 8) if shape in
 def looping(request: pytest.FixtureRequest) -> Iterator[None]:
     """Invariants by compiled loops, and by NumPy."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(orbits, "loops", lambda *_: native if request.param == "compiled" else None)
+        patch.setattr(orbits, "native_for", lambda *_: native if request.param == "compiled" else None)
         yield
 
 

@@ -1,4 +1,4 @@
-"""Leaves and Product: no match is lost, and what is plainly none does not pass."""
+"""Leaves and Product lose no match, and pass no pair that is far apart."""
 
 from __future__ import annotations
 

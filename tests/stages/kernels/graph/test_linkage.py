@@ -1,4 +1,4 @@
-"""Clusters that are more than chains, against SciPy's and against the dullest possible reference."""
+"""Complete linkage, stars and spanning forests, against SciPy and against simple references."""
 
 import itertools
 

@@ -35,7 +35,7 @@ def checking(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     compiled = request.param == "compiled"
     monkeypatch.setattr(exact, "COMPILED", 0 if compiled else 2**62)
     if not compiled:
-        monkeypatch.setattr(exact, "loops", lambda *_: None)
+        monkeypatch.setattr(exact, "native_for", lambda *_: None)
     return Squares()
 
 
@@ -256,7 +256,7 @@ def test_compiled_checks_only_where_there_are_many(monkeypatch: pytest.MonkeyPat
     expected = [plain.squares(rows[x], rows[y]) for x, y in zip(i, j, strict=True)]
     monkeypatch.setattr(exact, "COMPILED", 26)
     assert Squares().pairs(rows, rows, i, j, EVERYTHING).tolist() == expected
-    monkeypatch.setattr(exact, "loops", lambda *_: None)
+    monkeypatch.setattr(exact, "native_for", lambda *_: None)
     assert Squares().pairs(rows, rows, i, j, EVERYTHING).tolist() == expected
     assert seen == [25]  # it was loaded already
 

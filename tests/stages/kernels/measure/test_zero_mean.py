@@ -38,7 +38,7 @@ def checking(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     """Pairs by the compiled check, and by NumPy."""
     monkeypatch.setattr(exact, "COMPILED", 0)
     if request.param == "numpy":
-        monkeypatch.setattr(exact, "loops", lambda *_: None)
+        monkeypatch.setattr(exact, "native_for", lambda *_: None)
 
 
 def measure(device: Device | None = None) -> ZeroMeanSquares:
