@@ -8,6 +8,9 @@ cosine of at least 0.9, 0.95 or 0.98, without turns. faiss searches for each ima
 cosine twice, and is timed once for each length: its time hardly depends on the threshold. Its Panorama index, whose
 time does, gets the vectors in the order of their principal directions, and counts with the number of levels that is
 faster. Times are of the processor, from vectors in memory to matches; the index of faiss is built before.
+
+More than BLOCK vectors are cut into blocks. At most PAIRS of their block pairs are compared, and faiss searches for
+some of the vectors among all; the rates are those of the pairs that were compared.
 """
 
 from __future__ import annotations
@@ -16,12 +19,15 @@ import argparse
 import math
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import threadpoolctl
 
 from stages.comparing.metrics.embedding import Embedding
 from stages.kernels.arrays import CPU
+from stages.kernels.bounds.keys import BlockName
 from stages.kernels.compare import BlockPair
 from stages.kernels.measure.metric import Side
 from stages.kernels.rules import MatchRules
@@ -36,6 +42,12 @@ LIMITS = (0.9, 0.95, 0.98)
 """Cosines."""
 LEVELS = (16, 32)
 """Numbers of levels that are tried for the Panorama index of faiss."""
+BLOCK = 32_768
+"""Greatest number of vectors in a block."""
+PAIRS = 16
+"""Greatest number of block pairs that are compared."""
+COSINES = 1_500_000_000
+"""Greatest number of cosines that faiss computes."""
 DECAY = 0.6
 """Power of the rank by which the standard deviation along a principal direction falls."""
 
@@ -44,35 +56,71 @@ def vectors(count: int, length: int, seed: int = 0) -> np.ndarray:
     """Return unit vectors, float32 (count, length)."""
     random = np.random.default_rng(seed)
     spread = np.arange(1, length + 1) ** -DECAY
-    turn = np.linalg.qr(random.normal(size=(length, length)))[0]
+    turn = np.linalg.qr(random.normal(size=(length, length)))[0].astype(np.float32)
 
     def drawn(rows: int) -> np.ndarray:
-        return random.normal(size=(rows, length)) * spread
+        return (random.normal(size=(rows, length)) * spread).astype(np.float32)
 
-    centres = drawn(max(1, count // 50))
+    centres, mean = drawn(max(1, count // 50)), drawn(1)
     sizes = random.pareto(1.0, len(centres)) + 1
     cluster = random.choice(len(centres), count, p=sizes / sizes.sum())
-    made = 0.75 * centres[cluster] + 0.65 * drawn(count) + 0.5 * drawn(1)
-    copies = random.choice(count, count // 10, replace=False)
-    originals = random.integers(0, count, len(copies))
-    noise = random.uniform(0.02, 0.5, (len(copies), 1))
-    made[copies] = made[originals] + noise * drawn(len(copies))
-    made = made @ turn
-    return (made / np.linalg.norm(made, axis=1, keepdims=True)).astype(np.float32)
+    made = np.empty((count, length), np.float32)
+    parts = [slice(start, start + BLOCK) for start in range(0, count, BLOCK)]
+    for part in parts:
+        some = 0.75 * centres[cluster[part]]
+        made[part] = some + 0.65 * drawn(len(some)) + 0.5 * mean
+    copies = np.sort(random.choice(count, count // 10, replace=False))
+    for some in np.array_split(copies, len(parts)):
+        noise = random.uniform(0.02, 0.5, (len(some), 1)).astype(np.float32)
+        made[some] = made[random.integers(0, count, len(some))] + noise * drawn(len(some))
+    for part in parts:
+        some = made[part] @ turn
+        made[part] = some / np.linalg.norm(some, axis=1, keepdims=True)
+    return made
 
 
-def compared(rows: np.ndarray, cosine: float) -> BlockPair:
-    """Compare all pairs of the vectors, as the stage `pairs`."""
+class Compared(NamedTuple):
+    """Block pairs that were compared.
+
+    pairs       number of pairs of vectors
+    seconds     processor time
+    matches     number of matches
+    candidates  number of pairs that were near along the directions"""
+
+    pairs: int
+    seconds: float
+    matches: int
+    candidates: int
+
+
+def compared(rows: np.ndarray, cosine: float) -> Compared:
+    """Compare pairs of the vectors, block pair by block pair, as the stage `pairs`."""
     params = Params(metric="embedding", embedding_distance="cosine", threshold=1 - cosine, rotations=False)
     kind = Embedding(params.comparison, (64, 64, 3), CPU)
     kind._first = rows.shape[1], ""
-    points = rows[:, None]
-    ones = np.ones(len(rows), np.int64)
-    one = Side(rows, ones, 0 * ones, None, lambda wanted: (points, wanted))
-    pair = BlockPair(one, one, True, MatchRules(kind.limit, 1, "compare"), kind.kernel)
-    for _ in pair.runs():
-        continue
-    return pair
+    run, sides = object(), []  # a new name, so that nothing is kept from an earlier call
+    for start in range(0, len(rows), BLOCK):
+        part = rows[start : start + BLOCK]
+        ones, name = np.ones(len(part), np.int64), BlockName(run, start)
+        points = part[:, None]
+        sides.append(Side(part, ones, 0 * ones, None, partial(located, points), name=name))
+    every = [(a, b) for a in range(len(sides)) for b in range(a, len(sides))]
+    chosen = np.random.default_rng(1).permutation(len(every))[:PAIRS]
+    pairs = matches = candidates = 0
+    started = time.process_time()
+    for a, b in (every[number] for number in chosen):
+        pair = BlockPair(sides[a], sides[b], a == b, MatchRules(kind.limit, 1, "compare"), kind.kernel)
+        for _ in pair.runs():
+            continue
+        pairs += pair.ledger.decided
+        matches += pair.ledger.matches
+        candidates += pair.levels.directions
+    return Compared(pairs, time.process_time() - started, matches, candidates)
+
+
+def located(points: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the points of a block, and where among these the points of some positions lie."""
+    return points, wanted
 
 
 def principal(rows: np.ndarray) -> np.ndarray:
@@ -89,36 +137,40 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def flat(rows: np.ndarray, cosine: float) -> float:
-    """Return the time of the range search of faiss; NaN without faiss."""
-    if faiss is None:
-        return math.nan
-    index = faiss.IndexFlatIP(rows.shape[1])
-    index.add(rows)
-    return seconds(lambda: index.range_search(rows, cosine))
+    """Return the pairs a second of the range search of faiss; NaN without faiss."""
+    return math.nan if faiss is None else searched(faiss.IndexFlatIP(rows.shape[1]), rows, cosine)
 
 
 def panorama(rows: np.ndarray, cosine: float, levels: int) -> float:
-    """Return the time of the range search of faiss that leaves a pair as soon as a bound allows."""
+    """Return the pairs a second of the range search of faiss that leaves a pair as soon as a bound allows."""
     if not hasattr(faiss, "IndexFlatIPPanorama"):
         return math.nan
-    index = faiss.IndexFlatIPPanorama(rows.shape[1], levels)
+    return searched(faiss.IndexFlatIPPanorama(rows.shape[1], levels), rows, cosine)
+
+
+def searched(index: Any, rows: np.ndarray, cosine: float) -> float:
+    """Return the pairs a second of a range search for some vectors among all; each pair counts once."""
     index.add(rows)
-    return seconds(lambda: index.range_search(rows, cosine))
+    some = np.ascontiguousarray(rows[:: max(1, len(rows) ** 2 // COSINES)])
+    return len(some) * (len(rows) - 1) / 2 / seconds(lambda: index.range_search(some, cosine))
 
 
 def table(count: int, length: int) -> None:
     """Print the lines of one length of vectors."""
     rows = vectors(count, length)
-    turned, pairs = principal(rows), count * (count - 1) / 2
-    searched = flat(rows, LIMITS[1])
-    compared(rows, LIMITS[-1])  # loads compiled code
-    for cosine in LIMITS:
-        ours = min(seconds(lambda cosine=cosine: compared(rows, cosine)) for _ in range(3))  # type: ignore[misc]
-        bounded = min(panorama(turned, cosine, levels) for levels in LEVELS)
-        found = compared(rows, cosine)
+    compared(rows[:BLOCK], LIMITS[-1])  # loads compiled code
+    ours = {
+        cosine: min((compared(rows, cosine) for _ in range(3 if count <= BLOCK else 1)), key=lambda each: each.seconds)
+        for cosine in LIMITS
+    }
+    without = flat(rows, LIMITS[1])
+    turned = principal(rows)
+    for cosine, found in ours.items():
+        bounded = max(panorama(turned, cosine, levels) for levels in LEVELS)
+        rate = found.pairs / found.seconds
         print(
-            f"{length:>10}{cosine:>8g}{pairs / ours:>16,.0f}{searched / ours:>14.2f}{bounded / ours:>22.2f}"
-            f"{found.ledger.matches:>12,}{found.levels.directions:>13,}",
+            f"{length:>10}{cosine:>8g}{rate:>16,.0f}{rate / without:>14.2f}{rate / bounded:>22.2f}"
+            f"{found.pairs:>18,}{found.matches:>12,}{found.candidates:>13,}",
             flush=True,
         )
 
@@ -136,7 +188,7 @@ def main() -> None:
         print(f"{options.images:,} vectors, all pairs; the ratios say how many times as long faiss takes")
         print(
             f"{'dimensions':>10}{'cosine':>8}{'pairs a second':>16}{'IndexFlatIP':>14}{'IndexFlatIPPanorama':>22}"
-            f"{'matches':>12}{'candidates':>13}"
+            f"{'pairs compared':>18}{'matches':>12}{'candidates':>13}"
         )
         for length in options.dimensions:
             table(options.images, length)
