@@ -18,6 +18,7 @@ from pipeline.plan.fingerprint import (
     digest_of_list,
     digest_of_mapping,
     encoded,
+    encoded_texts,
     recipe,
     result_params,
 )
@@ -143,6 +144,8 @@ def test_null_is_not_empty_and_the_order_counts() -> None:
 @given(st.lists(st.one_of(st.none(), st.integers(), st.text(), st.lists(st.text()))))
 def test_lists_and_mappings_may_be_digested_by_the_encodings_of_what_they_hold(values: list[Any]) -> None:
     assert digest_of_list(map(encoded, values)) == digest(values)
+    texts = [str(value) for value in (*values, 'ü"\\\n', "")]
+    assert encoded_texts(texts) == encoded(texts)
     named = {f"ü{number}": value for number, value in enumerate(values)}
     assert digest_of_mapping({name: encoded(value) for name, value in named.items()}) == digest(named)
 
