@@ -17,7 +17,6 @@ import json
 import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -27,7 +26,7 @@ from pipeline.store.atomic import atomic_write
 from pipeline.store.backends.locations import Place
 
 SHARED = ("recipe", "schema")
-OWN = tuple(field.name for field in fields(Record) if field.name not in SHARED)
+OWN = tuple(name for name in Record._fields if name not in SHARED)
 
 
 class State(NamedTuple):
