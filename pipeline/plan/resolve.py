@@ -15,11 +15,11 @@ from pipeline.plan.bases import PastArtifact, PastArtifacts, Reads, combinations
 from pipeline.plan.call import BasePaths, Call, Context, Receipt
 from pipeline.plan.fingerprint import (
     SHORT,
+    canonical,
     content,
     digest,
     digest_of_list,
-    digest_of_mapping,
-    encoded,
+    digest_of_task,
     encoded_texts,
     recipe,
 )
@@ -72,7 +72,7 @@ class Resolver:
             for name, stage in stages.items()
         }
         self.reads = {name: stage.cache_key.reads(self.params[name], self.settings) for name, stage in stages.items()}
-        self._recipes = {name: encoded(context.recipe) for name, context in self.contexts.items()}
+        self._recipes = {name: canonical(context.recipe) for name, context in self.contexts.items()}
         self._parts: dict[tuple[str, Address], tuple[Mapping[str, str], bytes]] = {}
         self._past = PastArtifacts(self.footers)
         self._by_span: dict[str, SpanIndex] = {}
@@ -105,13 +105,9 @@ class Resolver:
         else:
             digests = self._input_digests(node, lambda needed: receipts[needed].content)
         context = self.contexts[node.stage.name]
-        determined_by = {
-            "recipe": self._recipes[node.stage.name],
-            "inputs": encoded(digests),
-            "key": encoded(node.task.key),
-            "spec": encoded(node.task.spec),
-        }
-        return Call(context, node.task, digest_of_mapping(determined_by), digests, inputs, content=found)
+        task = node.task
+        fingerprint = digest_of_task(self._recipes[node.stage.name], task.key, task.spec, digests)
+        return Call(context, task, fingerprint, digests, inputs, content=found)
 
     def _input_digests(
         self, node: Node, content: Callable[[Address], Mapping[str, str]], reads: Reads | None = None

@@ -16,7 +16,7 @@ import hashlib
 import json
 import sys
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -108,9 +108,10 @@ class Index:
         if footer is None or footer.state != state or not state.stamp:
             return None
         with contextlib.suppress(ValueError, TypeError, RecursionError):
-            values = {**dict(zip(OWN, json.loads(footer.own), strict=True)), **_parsed(footer.shared)}
-            values["span"] = values["span"] and tuple(values["span"])
-            return Record(**values)
+            _, key, fingerprint, inputs, content, summary, rows, files, span = json.loads(footer.own)
+            recipe, schema = _parsed(footer.shared)
+            span = span and tuple(span)
+            return Record(stage, key, fingerprint, recipe, inputs, schema, content, summary, rows, files, span)
         return None
 
     def add(self, footer: Footer) -> None:
@@ -152,6 +153,6 @@ def _line(*fields: str) -> bytes:
 
 
 @functools.lru_cache(maxsize=256)
-def _parsed(shared: str) -> Mapping[str, Any]:
+def _parsed(shared: str) -> list[Any]:
     """Return the recipe and the schema in a footer's text."""
-    return dict(zip(SHARED, json.loads(shared), strict=True))
+    return list(json.loads(shared))
