@@ -140,7 +140,7 @@ def write(target: Place, footers: Iterable[Footer]) -> None:
 
 def _lines(footer: Footer, shared: dict[str, str]) -> Iterator[bytes]:
     """Yield the line of a recipe and schema missing in `shared`, then the footer."""
-    number = hashlib.sha256(footer.shared.encode()).hexdigest()[:SHORT]
+    number = _number(footer.shared)
     if number not in shared:
         shared[number] = footer.shared
         yield _line("", number, "", "", footer.shared)
@@ -150,6 +150,12 @@ def _lines(footer: Footer, shared: dict[str, str]) -> Iterator[bytes]:
 def _line(*fields: str) -> bytes:
     rest = ("\t".join(fields) + "\n").encode()
     return b"%08x\t" % zlib.crc32(rest) + rest
+
+
+@functools.lru_cache(maxsize=256)
+def _number(shared: str) -> str:
+    """Return the digest that refers to a recipe and a schema."""
+    return hashlib.sha256(shared.encode()).hexdigest()[:SHORT]
 
 
 @functools.lru_cache(maxsize=256)
