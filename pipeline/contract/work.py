@@ -19,7 +19,7 @@ Settings: TypeAlias = Callable[[str], Any]
 """The resolved config, read by dotted key, such as `settings("letters.times")`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Task:
     """One piece of a stage's work; each task publishes one artifact.
 

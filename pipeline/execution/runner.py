@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from pipeline.execution.attempts import Attempts
 from pipeline.execution.executor import ROUNDS, Executor, LiveBundles
@@ -77,6 +77,7 @@ class Runner:
         self._waiting: dict[Address, list[Address]] = {}
         self._unreadable: set[Address] = set()
         self._executor: Executor | None = None
+        self._keys: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._manifests = False
         self._spans: dict[str, list[float]] = {}
 
@@ -165,7 +166,7 @@ class Runner:
             if self.stop():
                 raise KeyboardInterrupt
             if node.address in self._unreadable:
-                verdict = replace(verdict, reason=UNREADABLE_ARTIFACT)
+                verdict = verdict._replace(reason=UNREADABLE_ARTIFACT)
             self._spans.setdefault(node.stage.name, [time.perf_counter()] * 2)
             self._running[node.address] = verdict
             if node.stage.source:
@@ -173,7 +174,7 @@ class Runner:
                 continue
             self._executor = self._executor or self.start()
             try:
-                calls.append(without_inputs(replace(verdict.call, tasks_per_machine=self._executor.tasks_per_machine)))
+                calls.append(without_inputs(verdict.call._replace(tasks_per_machine=self._executor.tasks_per_machine)))
             except OSError as error:
                 self._settle(Outcome(node.address, message=storage_message(error, verdict.call), transient=True))
                 continue
@@ -222,10 +223,8 @@ class Runner:
         heapq.heappush(self._ready, (node.rank, node.address))
 
     def _done(self, node: Node, receipt: Receipt, how: str, reason: str = "", outcome: Outcome | None = None) -> None:
-        content, summary = (  # a hundred thousand receipts share one copy of each key
-            {sys.intern(name): value for name, value in each.items()} for each in (receipt.content, receipt.summary)
-        )
-        self.receipts[node.address] = replace(receipt, content=content, summary=summary)
+        content, summary = self._with_shared_keys(receipt.content), self._with_shared_keys(receipt.summary)
+        self.receipts[node.address] = receipt._replace(content=content, summary=summary)
         first_time = node.address not in self.state
         if first_time or how == "run":
             self.state[node.address] = how
@@ -235,6 +234,11 @@ class Runner:
             self._unmet[address] -= 1
             if not self._unmet[address]:
                 heapq.heappush(self._ready, (self.plan.nodes[address].rank, address))
+
+    def _with_shared_keys(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a copy of a receipt's mapping; a hundred thousand receipts share one copy of each key."""
+        names = tuple(values)
+        return dict(zip(self._keys.setdefault(names, names), values.values(), strict=True))
 
     def _fail(self, node: Node, outcome: Outcome) -> None:
         self.state[node.address] = "failed"

@@ -12,8 +12,8 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -45,7 +45,7 @@ def without_inputs(call: Call) -> Call:
     text = json.dumps([call.inputs, [[base.path, base.inputs, base.params] for base in call.bases]]).encode()
     name = f"{MANIFESTS}/{call.context.stage.name}-{hashlib.sha256(text).hexdigest()}.json"
     Store(call.context.folder).publish_file(name, text)
-    return replace(call, task=replace(call.task, inputs=()), inputs=(), bases=(), manifest=name)
+    return call._replace(task=replace(call.task, inputs=()), inputs=(), bases=(), manifest=name)
 
 
 def drop_manifests(folder: Place) -> None:
@@ -67,11 +67,10 @@ def with_inputs(call: Call) -> Call:
     entries, bases = json.loads(text)
     inputs = [(stage, key, name) for stage, key, name in entries]
     task = replace(call.task, inputs=tuple((stage, key) for stage, key, _ in inputs))
-    return replace(call, task=task, inputs=inputs, bases=[BasePaths(*base) for base in bases], manifest=None)
+    return call._replace(task=task, inputs=inputs, bases=[BasePaths(*base) for base in bases], manifest=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """Outcome of a task.
 
     receipt  of the artifact; None where the task failed
@@ -98,7 +97,7 @@ class Outcome:
     suspect: bool = False
     size: int | None = None
     seconds: float = 0.0
-    stats: Mapping[str, Any] = field(default_factory=dict)
+    stats: Mapping[str, Any] = {}
     worker: str = ""
 
 
@@ -158,7 +157,7 @@ def _attempt(call: Call, compute: Callable[[StoredJob], Result], count: Callable
     except (Exception, SystemExit) as error:  # an error of one task must not end the run
         message = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         outcome = Outcome(call.address, message=message, detail=traceback.format_exc())
-    return replace(outcome, message=mask_all(outcome.message), detail=mask_all(outcome.detail))
+    return outcome._replace(message=mask_all(outcome.message), detail=mask_all(outcome.detail))
 
 
 def _worker() -> str:
@@ -206,9 +205,10 @@ def _written(call: Call, name: str, result: Result, job: StoredJob) -> Record:
         summary=result.summary,
         files={file: job.published[file] for file in sorted(result.files)},
     )
-    schema = stage.schema_for(call.context.params, job.settings)
     span = stage.reuse.columns[0] if stage.reuse.columns else None
-    return job.store.publish(name, record, schema, result.tables, span, stage.output.row_group, call.content)
+    return job.store.publish(
+        name, record, call.context.schema, result.tables, span, stage.output.row_group, call.content
+    )
 
 
 def current(store: Store, stage: str, key: str, name: str, fingerprint: str) -> Record | None:

@@ -8,7 +8,9 @@ import functools
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
+
+import pyarrow as pa
 
 from pipeline.stage import Address, Stage, Task
 from pipeline.store.backends.locations import Place, StorageOptions
@@ -35,6 +37,11 @@ class Context:
 
         return bytes(cloudpickle.dumps([getattr(self, field.name) for field in fields(self)]))
 
+    @functools.cached_property
+    def schema(self) -> pa.Schema:
+        """Return the schema of the stage's artifacts, checked once."""
+        return self.stage.schema_for(self.params, self.config.__getitem__)
+
     def __reduce__(self) -> tuple[Callable[[bytes], Context], tuple[bytes]]:
         return _unpacked, (self.packed,)
 
@@ -55,8 +62,7 @@ class BasePaths:
     params: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """One task, ready to run. Paths are relative to the run's folder.
 
     inputs             (stage, key, name) of each input artifact
@@ -86,11 +92,10 @@ class Call:
         return self.context.stage.name, self.task.key
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """The driver's record of a finished task."""
 
     name: str
     content: Mapping[str, str]
     rows: int
-    summary: Mapping[str, Any] = field(default_factory=dict)
+    summary: Mapping[str, Any] = {}

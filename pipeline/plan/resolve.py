@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import pyarrow.compute as pc
 
@@ -13,7 +13,16 @@ from pipeline.config.settings import plain
 from pipeline.messages.errors import ArtifactDamaged
 from pipeline.plan.bases import PastArtifact, PastArtifacts, Reads, combinations, reads_of
 from pipeline.plan.call import BasePaths, Call, Context, Receipt
-from pipeline.plan.fingerprint import SHORT, content, digest, digest_of_list, digest_of_mapping, encoded, recipe
+from pipeline.plan.fingerprint import (
+    SHORT,
+    canonical,
+    content,
+    digest,
+    digest_of_list,
+    digest_of_task,
+    encoded_texts,
+    recipe,
+)
 from pipeline.plan.reasons import UNREADABLE_ARTIFACT, difference, without
 from pipeline.plan.span_index import SpanIndex
 from pipeline.plan.tasks import Node, Plan
@@ -27,8 +36,7 @@ PARTS = 1 << 12
 """Largest number of cached encodings of inputs: see `Resolver._part`."""
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """A current artifact's receipt, or the reason and the call to make the artifact."""
 
     call: Call
@@ -64,7 +72,7 @@ class Resolver:
             for name, stage in stages.items()
         }
         self.reads = {name: stage.cache_key.reads(self.params[name], self.settings) for name, stage in stages.items()}
-        self._recipes = {name: encoded(context.recipe) for name, context in self.contexts.items()}
+        self._recipes = {name: canonical(context.recipe) for name, context in self.contexts.items()}
         self._parts: dict[tuple[str, Address], tuple[Mapping[str, str], bytes]] = {}
         self._past = PastArtifacts(self.footers)
         self._by_span: dict[str, SpanIndex] = {}
@@ -78,7 +86,7 @@ class Resolver:
             return Verdict(self._with_donors(node, call), None, self._reason(node, call, name))
         distrust = self._no_longer_true(node, name)
         if distrust or node.stage.reuse.retry(record.summary, call.context.params):
-            forced = replace(call, forced=True, distrust=frozenset(distrust))
+            forced = call._replace(forced=True, distrust=frozenset(distrust))
             reason = f"input changed: {len(distrust)} with equal size and time" if distrust else "errors to try again"
             return Verdict(self._with_donors(node, forced), None, reason)
         return Verdict(call, Receipt(name, record.content, record.rows, record.summary))
@@ -97,13 +105,9 @@ class Resolver:
         else:
             digests = self._input_digests(node, lambda needed: receipts[needed].content)
         context = self.contexts[node.stage.name]
-        determined_by = {
-            "recipe": self._recipes[node.stage.name],
-            "key": encoded(node.task.key),
-            "spec": encoded(node.task.spec),
-            "inputs": encoded(digests),
-        }
-        return Call(context, node.task, digest_of_mapping(determined_by), digests, inputs, content=found)
+        task = node.task
+        fingerprint = digest_of_task(self._recipes[node.stage.name], task.key, task.spec, digests)
+        return Call(context, task, fingerprint, digests, inputs, content=found)
 
     def _input_digests(
         self, node: Node, content: Callable[[Address], Mapping[str, str]], reads: Reads | None = None
@@ -131,7 +135,7 @@ class Resolver:
         columns = (self.reads[reader] if reads is None else reads).get(needed[0])
         if columns is None:
             columns = sorted(set(content) - {SUMMARY})
-        part = encoded([needed[1], *(content.get(column, "") for column in columns), content[SUMMARY]])
+        part = encoded_texts([needed[1], *[content.get(column, "") for column in columns], content[SUMMARY]])
         if len(self._parts) >= PARTS:
             self._parts.clear()
         if reads is None:
@@ -140,6 +144,8 @@ class Resolver:
 
     def _current(self, node: Node, call: Call, name: str) -> Record | None:
         """Return the record of the task's artifact with this fingerprint, if any."""
+        if name not in self.footers.names(node.stage.name):  # faster than the exception
+            return None
         with contextlib.suppress(ArtifactDamaged):
             record = self.footers.record(node.stage.name, name, node.task.key)
             if record.fingerprint == call.fingerprint and self.store.files_there(record):
@@ -179,7 +185,7 @@ class Resolver:
         """Add to a call the earlier artifacts to copy rows from, and those to build on."""
         stage = node.stage
         if stage.reuse.builds_on is not None:
-            call = replace(call, bases=tuple(self._bases(node, call)))
+            call = call._replace(bases=tuple(self._bases(node, call)))
         if not stage.reuse.columns or not node.task.inputs:
             return call
         first = self.plan.sources.get(node.task.inputs[0])
@@ -194,7 +200,7 @@ class Resolver:
             )
             self._by_span[stage.name] = SpanIndex(alike)
         ends = pc.min_max(first.column(stage.reuse.columns[0])).as_py()
-        return replace(call, reusable=tuple(self._by_span[stage.name].between(ends["min"], ends["max"])))
+        return call._replace(reusable=tuple(self._by_span[stage.name].between(ends["min"], ends["max"])))
 
     def _bases(self, node: Node, call: Call) -> Iterator[BasePaths]:
         """Yield the earlier artifacts that this task may build on, the latest first."""

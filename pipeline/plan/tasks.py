@@ -18,13 +18,10 @@ from pipeline.stage import Address, PastRows, Settings, Stage, Task, Upstream
 class Node:
     """One task in the plan; among ready tasks, the task of least `rank` runs first."""
 
+    address: Address
     stage: Stage[Any]
     task: Task
     rank: int
-
-    @property
-    def address(self) -> Address:
-        return self.stage.name, self.task.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +121,7 @@ def make_plan(
     for address, (_, task) in tasks.items():
         for needed in dict.fromkeys(task.inputs):
             dependents[needed].append(address)
-    nodes = {address: Node(stage, task, ranks[address]) for address, (stage, task) in tasks.items()}
+    nodes = {address: Node(address, stage, task, ranks[address]) for address, (stage, task) in tasks.items()}
     return Plan(nodes, dependents, sources)
 
 

@@ -9,10 +9,10 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -29,8 +29,7 @@ METADATA = b"fast-diff"
 METADATA_DIGEST = b"fast-diff-digest"
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """Record in an artifact's footer.
 
     `recipe` and `inputs` are the parts of the fingerprint, kept readable for `explain`. `files` are published beside
@@ -43,15 +42,12 @@ class Record:
     fingerprint: str
     recipe: Mapping[str, Any]
     inputs: Mapping[str, str]
-    schema: Mapping[str, str] = field(default_factory=dict)
-    content: Mapping[str, str] = field(default_factory=dict)
-    summary: Mapping[str, Any] = field(default_factory=dict)
+    schema: Mapping[str, str] = {}
+    content: Mapping[str, str] = {}
+    summary: Mapping[str, Any] = {}
     rows: int = 0
-    files: Mapping[str, list[Any]] = field(default_factory=dict)
+    files: Mapping[str, list[Any]] = {}
     span: tuple[str, str] | None = None
-
-
-FIELDS = frozenset(Record.__dataclass_fields__)
 
 
 OWN_NAME = re.compile(rf".+-[0-9a-f]{{{SHORT}}}\.parquet")
@@ -205,7 +201,7 @@ def record_of(footer: pq.FileMetaData, there: pa.Schema) -> Record:
         fields["span"] = tuple(fields["span"])
     if fields["schema"] != kinds(there, there.names):
         raise ValueError("altered")
-    return Record(**{name: value for name, value in fields.items() if name in FIELDS})
+    return Record(**{name: value for name, value in fields.items() if name in Record._fields})
 
 
 def kinds(schema: pa.Schema, names: Collection[str]) -> dict[str, str]:

@@ -59,7 +59,8 @@ def atomic_write(path: Place, durable: bool = False, synced: bool = True) -> Ite
         with put_whole(path) as file:
             yield file
         return
-    folders = [path.parent, *(folder.parent for folder in path.parents if not folder.exists())]
+    new = (folder.parent for folder in path.parents if not folder.exists())
+    folders = [path.parent, *new] if durable else []
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name[:120]}.{uuid.uuid4().hex}{TEMPORARY}")
     try:
@@ -73,7 +74,7 @@ def atomic_write(path: Place, durable: bool = False, synced: bool = True) -> Ite
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
-    for folder in folders if durable else ():
+    for folder in folders:
         sync_folder(folder)
 
 
@@ -104,7 +105,12 @@ def sweep(folder: Place) -> int:
     The caller must hold the run's lock."""
     if not isinstance(folder, Path):  # a killed put leaves nothing
         return 0
-    left = [path for path in folder.rglob(f".*{TEMPORARY}") if path.is_file()]
+    left = [
+        Path(inside, name)
+        for inside, _, names in os.walk(folder)
+        for name in names
+        if name.startswith(".") and name.endswith(TEMPORARY)
+    ]
     for path in left:
         path.unlink(missing_ok=True)
     return len(left)

@@ -16,8 +16,7 @@ import hashlib
 import json
 import sys
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -27,7 +26,7 @@ from pipeline.store.atomic import atomic_write
 from pipeline.store.backends.locations import Place
 
 SHARED = ("recipe", "schema")
-OWN = tuple(field.name for field in fields(Record) if field.name not in SHARED)
+OWN = tuple(name for name in Record._fields if name not in SHARED)
 
 
 class State(NamedTuple):
@@ -109,9 +108,10 @@ class Index:
         if footer is None or footer.state != state or not state.stamp:
             return None
         with contextlib.suppress(ValueError, TypeError, RecursionError):
-            values = {**dict(zip(OWN, json.loads(footer.own), strict=True)), **_parsed(footer.shared)}
-            values["span"] = values["span"] and tuple(values["span"])
-            return Record(**values)
+            _, key, fingerprint, inputs, content, summary, rows, files, span = json.loads(footer.own)
+            recipe, schema = _parsed(footer.shared)
+            span = span and tuple(span)
+            return Record(stage, key, fingerprint, recipe, inputs, schema, content, summary, rows, files, span)
         return None
 
     def add(self, footer: Footer) -> None:
@@ -140,7 +140,7 @@ def write(target: Place, footers: Iterable[Footer]) -> None:
 
 def _lines(footer: Footer, shared: dict[str, str]) -> Iterator[bytes]:
     """Yield the line of a recipe and schema missing in `shared`, then the footer."""
-    number = hashlib.sha256(footer.shared.encode()).hexdigest()[:SHORT]
+    number = _number(footer.shared)
     if number not in shared:
         shared[number] = footer.shared
         yield _line("", number, "", "", footer.shared)
@@ -153,6 +153,12 @@ def _line(*fields: str) -> bytes:
 
 
 @functools.lru_cache(maxsize=256)
-def _parsed(shared: str) -> Mapping[str, Any]:
+def _number(shared: str) -> str:
+    """Return the digest that refers to a recipe and a schema."""
+    return hashlib.sha256(shared.encode()).hexdigest()[:SHORT]
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(shared: str) -> list[Any]:
     """Return the recipe and the schema in a footer's text."""
-    return dict(zip(SHARED, json.loads(shared), strict=True))
+    return list(json.loads(shared))

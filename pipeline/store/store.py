@@ -112,7 +112,7 @@ class Store:
                     writer.write_table(table, row_group_size=row_group)
                 content = {**(known or {})} | {column: d.hexdigest() for column, d in digests.items()}
                 content[SUMMARY] = digest(record.summary)[:32]
-                fields = vars(record) | {
+                fields = record._asdict() | {
                     "schema": kinds(schema, schema.names),
                     "content": content,
                     "rows": rows,

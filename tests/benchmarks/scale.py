@@ -5,15 +5,17 @@
 Runs the real planner, runner and stages (`tests/benchmarks/many.py`) on a real Dask scheduler and workers in processes
 of their own, over TCP. Prints the time to plan; of the first run the time to its first task, tasks a second, and the
 peak memory of driver and scheduler; the same for a feed, in which workers answer without publishing anything; and the
-time of a run with all finished. Each beside a floor measured in the same run: `client.map` of as many no-ops, the bare
-publishing of as many of the same artifacts by as many processes, and listing the folders and reading as many footers
-with nothing but pyarrow."""
+time of a run with all finished. Each beside a floor measured in the same run: `client.map` of as many no-ops, a loop of
+`client.submit`, the bare publishing of as many of the same artifacts by as many processes, listing the folders and
+reading as many footers with nothing but pyarrow, and `os.stat` of each artifact. Processor time is that of the whole
+process, imports included."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import functools
+import gc
 import json
 import multiprocessing
 import os
@@ -27,6 +29,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from pipeline.cli.main import COLLECT
 from pipeline.execution import on_dask
 from pipeline.execution.reporter import Reporter
 from pipeline.execution.task import Outcome, run_task
@@ -38,6 +41,8 @@ from pipeline.store.store import SUMMARY, Store
 from tests.benchmarks.many import SUMMARIES, blocks_for, config_of, many
 
 MIB = 1 << 20
+SUBMITTED = 5_000
+"""Most no-ops that are submitted one by one."""
 
 
 class First(Reporter):
@@ -102,6 +107,7 @@ def step_run(options: argparse.Namespace) -> dict[str, Any]:
     from pipeline.run import no_files, run
     from stages.commands.run.work import draw_work
 
+    gc.set_threshold(*COLLECT)
     config = config_of(Path(options.folder), json.loads(options.scheduler) or {})
     stages = many(options.partitions, blocks_for(options.pairs), config, options.seconds)
     feed = options.step == "feed"
@@ -125,14 +131,17 @@ def step_run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def step_noop(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure the floor of Dask: `client.map` of as many no-ops as tasks."""
+    """Measure the floors of Dask: `client.map` of as many no-ops as there are tasks, and a loop of `client.submit`."""
     from distributed import Client, wait
 
     count = options.pairs + 3 * options.partitions
     with Client(json.loads(options.scheduler)["address"]) as client:
         started = time.perf_counter()
         wait(client.map(abs, range(count), pure=False))
-        return {"rate": count / (time.perf_counter() - started), "tasks": count}
+        rate, some = count / (time.perf_counter() - started), min(count, SUBMITTED)
+        before = time.process_time()
+        wait([client.submit(abs, number, pure=False) for number in range(some)])
+        return {"rate": rate, "tasks": count, "processor": (time.process_time() - before) / some}
 
 
 def publish_some(job: tuple[str, int]) -> int:
@@ -165,7 +174,10 @@ def step_footers(options: argparse.Namespace) -> dict[str, Any]:
     paths = [path for path in paths if path.endswith(".parquet")]
     listed = time.perf_counter() - started
     read = [pq.read_metadata(path).metadata for path in paths]
-    return {"seconds": time.perf_counter() - started, "listing": listed, "footers": len(read)}
+    seconds, before = time.perf_counter() - started, time.process_time()
+    for path in paths:
+        os.stat(path)  # noqa: PTH116  # the floor is the bare call
+    return {"seconds": seconds, "listing": listed, "footers": len(read), "stat": time.process_time() - before}
 
 
 STEPS = {
@@ -186,8 +198,7 @@ def answer(calls: Iterable[Call], seconds: float, topic: str) -> list[Outcome]:
         if call.task.filename:
             outcomes.append(run_task(call))
             continue
-        schema = call.context.stage.schema_for(call.context.params, call.context.config.__getitem__)
-        content = dict.fromkeys([*schema.names, SUMMARY], "0" * 32)
+        content = dict.fromkeys([*call.context.schema.names, SUMMARY], "0" * 32)
         name = artifact_name(call.task.key, call.fingerprint, call.task.filename)
         receipt = Receipt(name, content, 0, SUMMARIES.get(call.context.stage.name, {}))
         outcomes.append(Outcome(call.address, receipt, seconds=1e-4))
@@ -209,7 +220,10 @@ def measure(options: argparse.Namespace, folder: Path) -> Iterator[str]:
     yield f"plan: {plan['tasks']:,} tasks in {plan['seconds']:.1f} s, {plan['memory'] / MIB:,.0f} MiB"
     with cluster(folder / "noop", options.workers) as (section, _):
         noop = do("noop", options, folder, section)
-    yield f"floor of Dask: client.map of {noop['tasks']:,} no-ops, {noop['rate']:,.0f} a second"
+    yield (
+        f"floor of Dask: client.map of {noop['tasks']:,} no-ops, {noop['rate']:,.0f} a second; client.submit, "
+        f"{noop['processor'] * 1e6:,.0f} µs of the processor for each"
+    )
     publish = do("publish", options, folder / "floor")
     yield f"floor of publishing: {publish['rate']:,.0f} artifacts a second by {options.workers} processes"
     for step, said, floor in (("feed", "feed, nothing published", noop), ("run", "first run", publish)):
@@ -221,13 +235,16 @@ def measure(options: argparse.Namespace, folder: Path) -> Iterator[str]:
             f"{ran['rate'] / floor['rate']:.2f} of the floor; the first after {ran['first']:.2f} s, the first pair "
             f"after {ran['first_pair']:.2f} s, the last thumbnail after {ran['last_thumbnail']:.1f} s; peak of the "
             f"driver {ran['memory'] / MIB:,.0f} MiB, of the scheduler {memory / MIB:,.0f} MiB; processor time of the "
-            f"driver {ran['processor']:.1f} s"
+            f"driver {ran['processor']:.1f} s, {ran['processor'] / ran['ran'] * 1e6:,.0f} µs a task, "
+            f"{ran['processor'] / ran['ran'] / noop['processor']:.2f} of client.submit"
         )
     again, floor = do("again", options, folder / "run"), do("footers", options, folder / "run")
     yield (
         f"finished run: {again['seconds']:.1f} s, {again['memory'] / MIB:,.0f} MiB; floor (listing in "
         f"{floor['listing']:.2f} s, then {floor['footers']:,} footers with pyarrow) {floor['seconds']:.1f} s: "
-        f"ratio {again['seconds'] / floor['seconds']:.2f}"
+        f"ratio {again['seconds'] / floor['seconds']:.2f}; processor time {again['processor']:.1f} s, "
+        f"{again['processor'] / plan['tasks'] * 1e6:,.0f} µs a task, {again['processor'] / floor['stat']:.1f} times "
+        "os.stat of each artifact"
     )
 
 

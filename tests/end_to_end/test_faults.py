@@ -174,7 +174,6 @@ def _publish(folder: str, call: Any, start: Any) -> None:
 def test_two_workers_that_run_one_task_leave_one_artifact_whole(
     expected: tuple[Project, dict[str, bytes]], tmp_path: Path
 ) -> None:
-    from dataclasses import replace
 
     from pipeline.config.settings import load
     from pipeline.plan.discovery import discover
@@ -193,7 +192,7 @@ def test_two_workers_that_run_one_task_leave_one_artifact_whole(
     (scan,) = node.task.inputs
     receipt = resolver.resolve(plan.nodes[scan], {}).receipt
     assert receipt
-    call = replace(resolver.resolve(node, {scan: receipt}).call, forced=True)
+    call = resolver.resolve(node, {scan: receipt}).call._replace(forced=True)
     footers.close()
     context = multiprocessing.get_context("spawn")
     start = context.Event()

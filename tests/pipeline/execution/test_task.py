@@ -1,6 +1,5 @@
 """A task on a worker computes, unless its artifact is current."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_task_computes_once_unless_it_is_forced(folder: Path) -> None:
     toy_run(folder)
     call = judged(folder, "letters/w00", letters=Letters(2)).call
-    runs = [run_task(each) for each in (call, call, replace(call, forced=True), call)]
+    runs = [run_task(each) for each in (call, call, call._replace(forced=True), call)]
     assert [outcome.ran for outcome in runs] == [True, False, True, False]
     assert {outcome.receipt for outcome in runs if outcome.receipt is None} == set()
 

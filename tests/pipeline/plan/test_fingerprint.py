@@ -16,8 +16,9 @@ from pipeline.plan.fingerprint import (
     content_of,
     digest,
     digest_of_list,
-    digest_of_mapping,
+    digest_of_task,
     encoded,
+    encoded_texts,
     recipe,
     result_params,
 )
@@ -141,10 +142,14 @@ def test_null_is_not_empty_and_the_order_counts() -> None:
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(), st.text(), st.lists(st.text()))))
-def test_lists_and_mappings_may_be_digested_by_the_encodings_of_what_they_hold(values: list[Any]) -> None:
+def test_digests_of_encoded_parts_equal_digests_of_the_whole(values: list[Any]) -> None:
     assert digest_of_list(map(encoded, values)) == digest(values)
-    named = {f"ü{number}": value for number, value in enumerate(values)}
-    assert digest_of_mapping({name: encoded(value) for name, value in named.items()}) == digest(named)
+    texts = [str(value) for value in (*values, 'ü"\\\n', "")]
+    assert encoded_texts(texts) == encoded(texts)
+    spec = {f"ü{number}": value for number, value in enumerate(values)}
+    inputs = {"pairs": "0" * 16, "index": "1"}
+    whole = {"recipe": values, "key": 'k"ü', "spec": spec, "inputs": inputs}
+    assert digest_of_task(canonical(values), 'k"ü', spec, inputs) == digest(whole)
 
 
 def test_the_encoding_stays_what_it_is() -> None:

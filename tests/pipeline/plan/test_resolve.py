@@ -287,7 +287,7 @@ def test_a_receipt_that_is_foreseen_is_the_one_that_comes(folder: Path) -> None:
         node = resolver.plan.nodes["words", "w01"]
         verdict = resolver.resolve(node, {})
         foreseen = resolver.foreseen(node, verdict)
-        assert resolver.foreseen(node, replace(verdict, call=replace(verdict.call, content=None))).content.keys() == {
+        assert resolver.foreseen(node, verdict._replace(call=verdict.call._replace(content=None))).content.keys() == {
             SUMMARY
         }
     toy_run(folder)
