@@ -26,6 +26,7 @@ ARROWS = (b".arrow", b".feather")
 BROKEN = {
     "container": problems.CONTAINER,
     "ends": problems.CONTAINER_ENDS,
+    "more": problems.CONTAINER_MORE,
     "cut": problems.MEMBER_CUT,
     "encrypted": problems.ENCRYPTED,
     "method": problems.METHOD,

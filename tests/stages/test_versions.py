@@ -13,14 +13,14 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (4, "30128724c842e6dd"),
-    "thumbnail": (7, "83b45a33ca9162ce"),
+    "scan": (5, "999ed545f6d946bd"),
+    "thumbnail": (7, "0d4313d2c47e6c8e"),
     "hash": (3, "d92fa15aac84096a"),
-    "embed": (1, "d299db9c5a63ba14"),
+    "embed": (1, "6e187d4dc6226f02"),
     "index": (2, "2880375b6f70ee42"),
-    "pairs": (4, "9950fe957e591e2e"),
-    "cluster": (9, "845bdded5ec23152"),
-    "plot": (16, "26d1a3049546c943"),
+    "pairs": (4, "1333a8dd6cd813fd"),
+    "cluster": (9, "cbe1f33778b5e439"),
+    "plot": (16, "f1d5f848069881b6"),
 }
 
 

@@ -51,6 +51,16 @@ def test_a_tar_that_ends_early_lists_what_is_whole(ending: str, tmp_path: Path) 
         assert problems(found) == {b"d/3.jpg": "cut", b"": "ends"}
 
 
+@pytest.mark.parametrize("ending", ["tar", "tar.gz"])
+def test_a_second_tar_after_the_first_is_said(ending: str, tmp_path: Path) -> None:
+    path = pack(tmp_path / f"a.{ending}", FILES)
+    second = pack(tmp_path / f"b.{ending}", {"second.jpg": b"2"})
+    path.write_bytes(path.read_bytes() + second.read_bytes())
+    found = listed(path)
+    assert problems(found) == {b"": "more"}
+    assert len(found) == len(FILES) + 1
+
+
 def test_a_tar_without_its_end_mark_is_damaged(tmp_path: Path) -> None:
     path = pack(tmp_path / "a.tar", FILES)
     path.write_bytes(path.read_bytes()[: 2 * 1_536])
