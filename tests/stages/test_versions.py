@@ -13,14 +13,14 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (5, "999ed545f6d946bd"),
-    "thumbnail": (7, "0d4313d2c47e6c8e"),
+    "scan": (5, "fcb71d226485eb77"),
+    "thumbnail": (7, "eae3e5facb9f51ef"),
     "hash": (3, "d92fa15aac84096a"),
-    "embed": (1, "6e187d4dc6226f02"),
+    "embed": (1, "39edc2eb9e69182f"),
     "index": (2, "2880375b6f70ee42"),
     "pairs": (4, "1333a8dd6cd813fd"),
-    "cluster": (9, "cbe1f33778b5e439"),
-    "plot": (16, "f1d5f848069881b6"),
+    "cluster": (9, "13dbc08a6f1daa12"),
+    "plot": (16, "b95c7dda8856e7c8"),
 }
 
 

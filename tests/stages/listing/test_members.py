@@ -175,6 +175,10 @@ def test_a_header_cannot_ask_for_the_whole_memory(tmp_path: Path, monkeypatch: p
     assert problems(listed(tmp_path / "a.tar")) in ({b"": "ends"}, {b"": "container"})
 
 
+def test_a_zip_without_members_is_no_error(tmp_path: Path) -> None:
+    assert listed(pack(tmp_path / "a.zip", {})) == []
+
+
 def test_a_zip_in_other_compressions(tmp_path: Path) -> None:
     path = pack(tmp_path / "a.zip", FILES, zipfile.ZIP_BZIP2)
     assert {member.kind for member in listed(path)} == {"zip"}
