@@ -167,7 +167,7 @@ class Writer:
             there = (self.out / target).stat()
         except OSError:
             return None
-        if [there.st_size, there.st_mtime_ns] != known["result"]:
+        if [there.st_size, there.st_mtime_ns] != known.get("result"):
             return None
         self.tally.finished += 1
         return Rewritten(*known["counts"])
