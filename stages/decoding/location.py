@@ -32,6 +32,8 @@ BROKEN = {
     "method": problems.METHOD,
     "sparse": problems.SPARSE,
     "value": problems.NO_VALUE,
+    "named": problems.NAMED,
+    "dictionary": problems.DICTIONARY,
     "column": problems.NO_COLUMN,
     "absent": problems.ABSENT,
 }

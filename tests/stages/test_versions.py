@@ -13,14 +13,14 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (5, "fcb71d226485eb77"),
-    "thumbnail": (7, "eae3e5facb9f51ef"),
+    "scan": (5, "20adbf3491cca93d"),
+    "thumbnail": (7, "875073e339538eec"),
     "hash": (3, "d92fa15aac84096a"),
-    "embed": (1, "39edc2eb9e69182f"),
+    "embed": (1, "3c27f2971af585ee"),
     "index": (2, "2880375b6f70ee42"),
-    "pairs": (4, "1333a8dd6cd813fd"),
-    "cluster": (9, "13dbc08a6f1daa12"),
-    "plot": (16, "b95c7dda8856e7c8"),
+    "pairs": (4, "6d94e2a4fdc218a4"),
+    "cluster": (9, "5ac21d8bcbcc1a91"),
+    "plot": (16, "d860f94c7b3dc7d0"),
 }
 
 
