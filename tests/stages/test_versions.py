@@ -19,8 +19,8 @@ PINNED: dict[str, tuple[int, str]] = {
     "embed": (1, "3c27f2971af585ee"),
     "index": (2, "2880375b6f70ee42"),
     "pairs": (4, "6d94e2a4fdc218a4"),
-    "cluster": (9, "5ac21d8bcbcc1a91"),
-    "plot": (16, "d860f94c7b3dc7d0"),
+    "cluster": (9, "74694ae20bb088e6"),
+    "plot": (16, "064da3d5ae852ae8"),
 }
 
 
