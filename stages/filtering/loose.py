@@ -49,7 +49,8 @@ def beside(images: FolderImages, others: set[bytes]) -> tuple[set[bytes], set[by
 
     others  names of files in the folder that are no images of the run"""
     keys: Mapping[bool, set[bytes]] = {
-        stays: {split(name)[0] for name in names} for stays, names in ((True, images.staying), (False, images.going))
+        stays: {split(name)[0] for name in names} - {b""}  # hidden files are no sample
+        for stays, names in ((True, images.staying), (False, images.going))
     }
     own = {
         stays: {each for name in names for each in images.companions.get(name, ())}
