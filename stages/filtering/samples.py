@@ -28,7 +28,8 @@ class Samples:
         image_goes  whether the file is removed, if the file is an image; None for other files"""
         self._count[name] += 1
         key, ending = split(name)
-        sample = key if ending else b"", self._count[name]
+        hidden = key.endswith(b"/")  # or empty: WebDataset gives names that begin with a dot no key
+        sample = key if ending and not hidden else b"", self._count[name]
         if image_goes is not None:
             (self._going if image_goes else self._staying).add(sample)
         return sample

@@ -132,6 +132,14 @@ def test_a_second_tar_after_the_first_is_copied(tmp_path: Path, mode: str, zeros
         }  # fmt: skip
 
 
+@pytest.mark.parametrize("folder", ["", "d/"])
+def test_hidden_members_are_no_sample(folder: str, tmp_path: Path) -> None:
+    members = [(f"{folder}{name}", b"") for name in (".a.jpg", ".gitignore", ".a.txt", "b.jpg", "b.txt")]
+    done, result = rewritten(made(tmp_path / "x.tar", members), f"{folder}.a.jpg", f"{folder}b.jpg")
+    assert done == Rewritten(5, 2, 2, 1)
+    assert list(content(result)) == [f"{folder}.gitignore", f"{folder}.a.txt"]
+
+
 def test_the_second_of_two_samples_with_one_key(tmp_path: Path) -> None:
     sample = [("a.cls", b"1"), ("a.jpg", b"2"), ("a.json", b"3")]
     path = made(tmp_path / "x.tar", [*sample, ("b.jpg", b""), *((name, data * 2) for name, data in sample)])
