@@ -234,7 +234,7 @@ def _refuse_alike(name: str, paths: pa.LargeStringArray, true_names: pa.LargeBin
 
 STAGE: Stage[Params] = Stage(
     "scan",
-    version=4,
+    version=5,
     needs=(),
     params=Params,
     schema=schema,

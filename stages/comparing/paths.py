@@ -1,10 +1,12 @@
-"""Make the paths of files that a config names absolute."""
+"""Make paths that a config names absolute, and find rows of a table by path."""
 
 from __future__ import annotations
 
+from collections.abc import Set
 from pathlib import Path
 from typing import Annotated
 
+import pyarrow as pa
 from pydantic import AfterValidator
 
 
@@ -15,3 +17,10 @@ def absolute(path: str) -> str:
 
 FileName = Annotated[str, AfterValidator(absolute)]
 """A file's path, made absolute so that every worker opens the same file."""
+
+
+def are_among(paths: pa.Array | pa.ChunkedArray, wanted: Set[str]) -> pa.Array:
+    """Return which paths are in a set.
+
+    For each table of a run, `pyarrow.compute.is_in` would build an index of all wanted paths anew."""
+    return pa.array([path in wanted for path in paths.to_pylist()], pa.bool_())

@@ -26,11 +26,14 @@ ARROWS = (b".arrow", b".feather")
 BROKEN = {
     "container": problems.CONTAINER,
     "ends": problems.CONTAINER_ENDS,
+    "more": problems.CONTAINER_MORE,
     "cut": problems.MEMBER_CUT,
     "encrypted": problems.ENCRYPTED,
     "method": problems.METHOD,
     "sparse": problems.SPARSE,
     "value": problems.NO_VALUE,
+    "named": problems.NAMED,
+    "dictionary": problems.DICTIONARY,
     "column": problems.NO_COLUMN,
     "absent": problems.ABSENT,
 }

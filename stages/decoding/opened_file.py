@@ -148,7 +148,7 @@ class _Raw(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._opened.size}[whence]
         if base + offset < 0:
-            raise ValueError("negative position")
+            raise OSError("negative position")  # as a file does; zipfile relies on it
         self._place = base + offset
         return self._place
 

@@ -30,12 +30,18 @@ NO_FILE = Problem("unreadable", "not a regular file")
 BROKEN_DISK = Problem("unreadable", "input/output error while reading the file")
 CONTAINER = Problem("container", "the container can't be listed: it is truncated, damaged or of another format")
 CONTAINER_ENDS = Problem("container", "the container is damaged: members after the damage can't be listed")
+CONTAINER_MORE = Problem("container", "data after the end of the tar, such as a second tar, is not read")
 MEMBER_CUT = Problem("truncated", "the container ends inside this member")
 MEMBER_BROKEN = Problem("truncated", "the member's data in the container is damaged")
 ENCRYPTED = Problem("encrypted", "the member is encrypted")
 METHOD = Problem("unsupported", "the member is compressed by an unsupported method")
 SPARSE = Problem("unsupported", "the member is stored as a sparse file")
 NO_VALUE = Problem("not-an-image", "the row has no image bytes")
+NAMED = Problem(
+    "not-an-image",
+    "the row names a file and has no image bytes: give the files as a list, or store their bytes in the table",
+)
+DICTIONARY = Problem("container", "Arrow files with dictionary columns are not read: write the table as Parquet")
 NO_COLUMN = Problem("container", "no column of images was found; name the column as {path: ..., column: ...}")
 ABSENT = Problem("unreadable", "the file that the list names does not exist")
 CRASHED = Problem("crashed", "the decoder crashed on this file")

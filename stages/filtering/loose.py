@@ -49,7 +49,8 @@ def companion_files(images: FolderImages, others: set[bytes]) -> tuple[set[bytes
 
     others  names of files in the folder that are no images of the run"""
     keys: Mapping[bool, set[bytes]] = {
-        is_kept: {split(name)[0] for name in names} for is_kept, names in ((True, images.kept), (False, images.removed))
+        is_kept: {split(name)[0] for name in names} - {b""}  # hidden files are no sample
+        for is_kept, names in ((True, images.kept), (False, images.removed))
     }
     own = {
         is_kept: {each for name in names for each in images.companions.get(name, ())}

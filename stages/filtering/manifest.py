@@ -80,6 +80,15 @@ def _is_below(name: str) -> bool:
     return bool(name) and not name.startswith("/") and ".." not in name.split("/")
 
 
+def _is_line(facts: Any) -> bool:
+    """Return whether the values in a line of a manifest have the types that the program relies on."""
+    if not isinstance(facts, dict) or not isinstance(facts.get("unit", ""), str):
+        return False
+    names = facts.get("names")
+    named = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return named or (names is None and (bool(facts.get("removed")) or not facts.get("unit", "").endswith("/")))
+
+
 def _read(file: Any, path: Path, run: str) -> dict[str, Mapping[str, Any]]:
     """Return the last line of each unit; cut off an incomplete last line. Raises ConfigError."""
     units: dict[str, Mapping[str, Any]] = {}
@@ -91,13 +100,15 @@ def _read(file: Any, path: Path, run: str) -> dict[str, Mapping[str, Any]]:
             facts = None
         if facts is None:
             break
+        if not _is_line(facts):
+            raise ConfigError(f"--out: {path} is damaged; choose a new folder")
         if number == 0 and facts.get(FORMAT) != VERSION:
             raise ConfigError(f"--out: {path} is of another version; choose a new folder")
         if number == 0 and facts.get("run") != run:
             raise ConfigError(f"--out: {path.parent} is of the run {facts.get('run')}; choose a new folder")
         whole += len(line)
         if unit := facts.get("unit"):
-            if not _is_below(unit) or not all(_is_below(name) and "/" not in name for name in facts.get("names", ())):
+            if not _is_below(unit) or not all(_is_below(name) and "/" not in name for name in facts.get("names", [])):
                 raise ConfigError(f"--out: {path} names files outside of its folder; choose a new folder")
             units.pop(unit, None)
             if not facts.get("removed"):

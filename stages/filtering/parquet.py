@@ -18,6 +18,8 @@ from stages.decoding.opened_file import OpenedFile
 from stages.filtering.outcome import Refused, Removal, Rewritten, check_found
 from stages.listing.parquet import parquet_rows
 
+ENCODINGS = frozenset({"DELTA_BINARY_PACKED", "DELTA_LENGTH_BYTE_ARRAY", "DELTA_BYTE_ARRAY", "BYTE_STREAM_SPLIT"})
+"""Encodings, besides the default ones, that a writer can be told to use for a column."""
 CODECS = {"UNCOMPRESSED": "none", "LZ4_RAW": "lz4", "LZ4_HADOOP": "lz4"}
 """The writer's names of codecs that have other names in a footer."""
 
@@ -48,8 +50,15 @@ def rewrite_parquet(opened: OpenedFile, removal: Removal, out: BinaryIO) -> Rewr
             if len(table):
                 writer.write_table(table, row_group_size=len(table))
             kept += len(table)
+        writer.add_key_value_metadata(_other_metadata(file))
     note = f"damaged: {unreadable:,} rows after damaged pages can't be read" if unreadable else ""
     return Rewritten(len(names), kept, images, 0, unreadable, note)
+
+
+def _other_metadata(file: pq.ParquetFile) -> dict[bytes, bytes]:
+    """Return the key-value metadata of a footer that are not part of the schema."""
+    own = {b"ARROW:schema", *(file.schema_arrow.metadata or ())}
+    return {key: value for key, value in (file.metadata.metadata or {}).items() if key not in own}
 
 
 def _opened(opened: OpenedFile) -> pq.ParquetFile:
@@ -101,6 +110,9 @@ def writer_options(metadata: Any) -> dict[str, Any]:
         "write_page_index": any(each.has_offset_index for each in columns),
         "use_deprecated_int96_timestamps": any(each.physical_type == "INT96" for each in columns),
     }
+    encoded = {each.path_in_schema: ENCODINGS.intersection(each.encodings) for each in columns}
+    if named := {name: found for name, found in encoded.items() if len(found) == 1 and name not in dictionary}:
+        options["column_encoding"] = {name: next(iter(found)) for name, found in named.items()}
     if group.sorting_columns:
         options["sorting_columns"] = group.sorting_columns
     return options

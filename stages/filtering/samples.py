@@ -28,7 +28,8 @@ class Samples:
         is_removed  whether the file is removed, if the file is an image; None for other files"""
         self._count[name] += 1
         key, ending = split(name)
-        sample = key if ending else b"", self._count[name]
+        hidden = key.endswith(b"/")  # or empty: WebDataset gives names that begin with a dot no key
+        sample = key if ending and not hidden else b"", self._count[name]
         if is_removed is not None:
             (self._removed if is_removed else self._kept).add(sample)
         return sample

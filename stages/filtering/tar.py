@@ -9,6 +9,7 @@ import bz2
 import copy
 import gzip
 import lzma
+import shutil
 import tarfile
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import Any, BinaryIO
 
 from stages.decoding.opened_file import OpenedFile, decompressed
 from stages.filtering.outcome import Removal, Rewritten, check_found
-from stages.filtering.ranges import Ranges
+from stages.filtering.ranges import PIECE, Ranges
 from stages.filtering.ranges import copy as copy_bytes
 from stages.filtering.samples import Sample, Samples
 from stages.listing.members import BLOCK, SMALL, UniqueNames, member_name, opened_tar
@@ -27,6 +28,7 @@ LEVEL = 6
 TRIES = 4
 """Greatest number of members before a damaged part that are given up, one after the other."""
 DAMAGED = "damaged: members after the first {:,} can't be read"
+MORE = "data after its end, such as a second tar, was not read: copied as it is"
 
 
 @dataclass(slots=True)
@@ -52,11 +54,15 @@ class _Entry:
 
 
 class _Members:
-    """The members of a tar, in order."""
+    """The members of a tar, in order.
+
+    whole  whether the tar has an end mark
+    rest   position of data after the end mark, such as a second tar; None without such data"""
 
     def __init__(self, removal: Removal) -> None:
         self.entries: list[_Entry] = []
         self.whole = False
+        self.rest: int | None = None
         self._removal, self._names, self._samples = removal, UniqueNames(), Samples()
         self._files: dict[str, int] = {}
         self._images: dict[str, int] = {}
@@ -75,6 +81,7 @@ class _Members:
             stream.seek(tar.offset)
             end = stream.read(BLOCK)
             self.whole = bool(end) and not end.strip(b"\0")
+            self.rest = _next_data(stream) if self.whole else None
         except Exception as error:  # hostile bytes
             if isinstance(error, OSError) and error.errno is not None:
                 raise
@@ -116,6 +123,14 @@ class _Members:
         return entry if lost else None
 
 
+def _next_data(stream: BinaryIO) -> int | None:
+    """Return the position of the next block that is not empty; None if there is no such block."""
+    while data := stream.read(PIECE):
+        if data.strip(b"\0"):
+            return (stream.tell() - len(data.lstrip(b"\0"))) // BLOCK * BLOCK
+    return None
+
+
 def _is_there(stream: BinaryIO, end: int) -> bool:
     try:
         stream.seek(max(0, end - 1))
@@ -139,7 +154,9 @@ def rewrite_tar(opened: OpenedFile, removal: Removal, out: BinaryIO) -> Rewritte
     images = sum(entry.removed and not entry.lost and entry.own is not None for entry in found.entries)
     others = sum(entry.removed and not entry.lost and entry.own is None for entry in found.entries)
     members = len(found.entries)
-    note = "" if found.whole and not unreadable else DAMAGED.format(members - sum(e.lost for e in found.entries))
+    note = "" if found.rest is None else MORE
+    if not found.whole or unreadable:
+        note = DAMAGED.format(members - sum(entry.lost for entry in found.entries))
     return Rewritten(members, members - images - others - unreadable, images, others, unreadable, note)
 
 
@@ -177,11 +194,15 @@ def read_members(opened: OpenedFile, removal: Removal) -> _Members:
 def _write(found: _Members, source: BinaryIO, out: BinaryIO) -> int:
     """Write the kept members; return the number of hard links whose content is lost."""
     ranges, size, end, lost = Ranges(), 0, 0, 0
+    headers: list[tuple[int, int]] = []
     for entry in found.entries:
-        ranges.add(end, entry.start)  # headers that hold for all following members
+        headers.append((end, entry.start))  # hold for all following members
         end = entry.end
         if entry.removed or entry.lost:
             continue
+        for header in headers:
+            ranges.add(*header)
+        headers.clear()
         content = found.content(entry)
         if content is None:
             ranges.add(entry.start, entry.end)
@@ -193,6 +214,9 @@ def _write(found: _Members, source: BinaryIO, out: BinaryIO) -> int:
     out.write(bytes(-size % BLOCK))  # a member at the end of the file may lack its padding
     size += -size % BLOCK
     out.write(bytes(2 * BLOCK + -(size + 2 * BLOCK) % tarfile.RECORDSIZE))
+    if found.rest is not None:
+        source.seek(found.rest)
+        shutil.copyfileobj(source, out, PIECE)
     return lost
 
 

@@ -30,6 +30,11 @@ class ImageColumn(NamedTuple):
     is_struct: bool
     key: str
 
+    @property
+    def is_named(self) -> bool:
+        """Return whether the key is the path of a file, as in structs of bytes and path."""
+        return self.key == f"{self.name}.{PATH}"
+
 
 def _is_bytes(kind: pa.DataType) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
@@ -62,6 +67,13 @@ def image_column(schema: pa.Schema, wanted: str | None = None) -> ImageColumn | 
 
 def _is_key(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind))
+
+
+def has_dictionary(kind: pa.DataType) -> bool:
+    """Return whether values of a type, or values nested in them, are encoded by a dictionary."""
+    if pa.types.is_dictionary(kind):
+        return True
+    return any(has_dictionary(kind.field(number).type) for number in range(kind.num_fields))
 
 
 def row_names(first: int, count: int, of: int, keys: Sequence[object] | None) -> list[bytes]:

@@ -153,7 +153,7 @@ def tar_members(opened: OpenedFile, wanted: Wanted, beside: Wanted) -> Found:
         return
     known: dict[str, Member] = {}
     last = -1
-    whole = False
+    whole, after = False, b""
     try:
         while (info := tar.next()) is not None:
             tar.members.clear()  # type: ignore[attr-defined]  # else every header stays in memory
@@ -178,14 +178,13 @@ def tar_members(opened: OpenedFile, wanted: Wanted, beside: Wanted) -> Found:
         stream.seek(tar.offset)
         end = stream.read(BLOCK)
         whole = bool(end) and not end.strip(b"\0")
-        if kind == "stream":
-            stream.read(PADDING)  # to the checksum at the end of the file, which this verifies
+        after = stream.read(PADDING)  # in a compressed tar, to the checksum at the end, which this verifies
     except Exception as error:  # hostile bytes
         whole = False
         if is_of_storage(error):
             raise
-    if not whole:
-        yield broken(b"", "ends"), None
+    if not whole or after.strip(b"\0"):
+        yield broken(b"", "more" if whole else "ends"), None
 
 
 def zip_members(opened: OpenedFile, wanted: Wanted, beside: Wanted) -> Found:

@@ -6,7 +6,7 @@ of an uncompressed Arrow file is located by the offset of its bytes in the file.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,11 +15,14 @@ import pyarrow.parquet as pq
 
 from stages.decoding.opened_file import OpenedFile
 from stages.decoding.sources import is_of_storage
-from stages.listing.image_columns import BYTES, ImageColumn, image_column, row_names
+from stages.listing.image_columns import BYTES, ImageColumn, has_dictionary, image_column, row_names
 from stages.listing.members import Member, broken
 from stages.listing.values import ValuesBeside, text_of
 
 T = TypeVar("T")
+
+BATCH = 16
+"""Most images that are in memory at the same time, where a row group has rows with and without image bytes."""
 
 MAGIC = b"ARROW1"
 """Start of an Arrow file; a file without this start is an Arrow stream, as the library `datasets` writes."""
@@ -44,10 +47,14 @@ def parquet_rows(opened: OpenedFile, column: str | None, columns: Sequence[str] 
     found, (file, groups) = table
     first = 0
     for group, rows in enumerate(groups):
-        names = row_names(first, rows, sum(groups), _keys(file, group, found, rows))
+        keys = _keys(file, group, found, rows)
+        names = row_names(first, rows, sum(groups), keys)
         values = _values(file, group, columns, rows)
+        empty = _empty(file, group, found, rows) if found.is_named and keys is not None else ()
         for row, name in enumerate(names):
-            yield Member(name, 0, "parquet", f"{group}:{row}:{found.number}", values[row] if values else ())
+            member = Member(name, 0, "parquet", f"{group}:{row}:{found.number}", values[row] if values else ())
+            is_named = row in empty and keys is not None and keys[row]
+            yield member._replace(kind="broken", at="named") if is_named else member
         first += rows
 
 
@@ -78,6 +85,27 @@ def _keys(file: pq.ParquetFile, group: int, column: ImageColumn, rows: int) -> S
     except Exception:  # a damaged page of keys: the images may be whole
         return None
     return keys if len(keys) == rows else None
+
+
+def _empty(file: pq.ParquetFile, group: int, column: ImageColumn, rows: int) -> Container[int]:
+    """Return the rows of a row group without image bytes.
+
+    No row where the footer does not say how many rows are empty, since the images are not read to count them, or where
+    a page is damaged."""
+    name = f"{column.name}.{BYTES}"
+    chunks = map(file.metadata.row_group(group).column, range(file.metadata.num_columns))
+    counts = next((each.statistics for each in chunks if each.path_in_schema == name), None)
+    count = counts.null_count if counts is not None and counts.has_null_count else 0
+    if count in (0, rows):
+        return range(count)
+    try:
+        batches = file.iter_batches(BATCH, row_groups=[group], columns=[name], use_threads=False)
+        valid = np.concatenate(
+            [each.column(0).field(BYTES).is_valid().to_numpy(zero_copy_only=False) for each in batches]
+        )
+    except Exception:  # a damaged page of images
+        return ()
+    return frozenset(np.flatnonzero(~valid).tolist())
 
 
 def _values(file: pq.ParquetFile, group: int, columns: Sequence[str], rows: int) -> list[ValuesBeside]:
@@ -117,6 +145,9 @@ def arrow_rows(opened: OpenedFile, column: str | None, columns: Sequence[str] = 
         yield table
         return
     found, (source, schema) = table
+    if any(has_dictionary(field.type) for field in schema):
+        yield broken(b"", "dictionary")
+        return
     try:
         while True:
             message = pa.ipc.read_message(source)
@@ -132,8 +163,9 @@ def arrow_rows(opened: OpenedFile, column: str | None, columns: Sequence[str] = 
         names = row_names(first, len(sizes), of, keys)
         for row, (name, place, size) in enumerate(zip(names, places, sizes, strict=True)):
             member = Member(name, size, "raw", str(place))
-            if place < 0 or not size:
-                member = broken(name, "method" if place < 0 else "value")
+            if place < 0 or size <= 0:
+                empty = "named" if size < 0 and found.is_named and keys is not None and keys[row] else "value"
+                member = broken(name, "method" if place < 0 else empty)
             yield member._replace(values=values[row]) if values else member
         first += len(sizes)
     if not whole:
@@ -145,7 +177,7 @@ def _in_file(
 ) -> tuple[list[int], list[int], Sequence[object] | None, list[ValuesBeside]]:
     """Return offset in the file, size, key and values of each row of a record batch.
 
-    The offset is -1 where unknown.
+    The offset is -1 where unknown, and the size is -1 without bytes.
 
     end  offset in the file at which the message ends, directly after its body
 
@@ -174,5 +206,5 @@ def _in_file(
     inner = data.address - message.body.address if data is not None else 0
     if not 0 <= inner <= message.body.size:  # a compressed body
         return [-1] * rows, sizes.tolist(), keys, others
-    sizes[values.is_null().to_numpy(zero_copy_only=False)] = 0
+    sizes[values.is_null().to_numpy(zero_copy_only=False)] = -1
     return (end - message.body.size + inner + edges[:-1]).tolist(), sizes.tolist(), keys, others

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.stage import Inputs
+from stages.comparing.paths import are_among
 
 
 def leak(inputs: Inputs, members: pa.Table) -> tuple[int, int] | None:
@@ -15,11 +16,11 @@ def leak(inputs: Inputs, members: pa.Table) -> tuple[int, int] | None:
     second = [artifact for artifact in inputs.of("thumbnail") if artifact.key.startswith("b-")]
     if not second:
         return None
-    clustered = members["path"].combine_chunks()
+    clustered = frozenset(members["path"].to_pylist())
     matched = readable = 0
     for artifact in second:
         rows = artifact.table(["path", "error"])
         paths = rows.filter(pc.is_null(rows["error"]))["path"]
         readable += len(paths)
-        matched += pc.sum(pc.is_in(paths.cast(clustered.type), clustered)).as_py() or 0
+        matched += are_among(paths, clustered).true_count
     return matched, readable

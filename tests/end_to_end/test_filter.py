@@ -1,6 +1,7 @@
 """`fast-diff filter` writes the data of a run without the removed images; other libraries can read the result."""
 
 import csv
+import errno
 import io
 import json
 import os
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.cli.main import main
+from stages.commands import filter as filter_command
 from stages.commands.results.tables import load_run
 from tests.end_to_end.driver import Project, make_image
 from tests.stages.packing import LONG_AGO, pack
@@ -491,6 +493,25 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half(tmp_path: Path) -> None
     assert sorted(path.name for path in out.iterdir()) == [".fast-diff-filter.jsonl", "1.tar"]
     filtered(project, out)
     assert len(tar_members(out / "2.tar")) == 4
+
+
+def test_a_line_that_cannot_be_printed_is_no_error_of_a_source(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(line: str) -> None:
+        raise OSError(errno.EIO, "broken")
+
+    project = ran(tmp_path, [pack(tmp_path / "in" / "a.tar", samples(tmp_path, range(2)))])
+    with monkeypatch.context() as patched:
+        patched.setattr(filter_command, "say", broken)
+        filtered(project, tmp_path / "out", "--verbose", code=1)
+    assert (
+        capsys.readouterr()
+        .err.strip()
+        .endswith("storage: broken; fix the cause, then run the same command again: finished work is kept")
+    )
+    filtered(project, tmp_path / "out", "--json")
+    assert json.loads(capsys.readouterr().out)["finished"] == 1
 
 
 def test_two_at_a_time_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,14 +13,14 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (4, "2928dc5a583fff72"),
-    "thumbnail": (7, "6b7135210d9335ac"),
+    "scan": (5, "92aecf126229f3ee"),
+    "thumbnail": (7, "621fe0489568491f"),
     "hash": (3, "e60e93021de8c98d"),
-    "embed": (1, "bf49d60c60ea0bf7"),
+    "embed": (1, "d1490f6c8fecc2a7"),
     "index": (2, "98e0a6ae3252e18c"),
-    "pairs": (4, "02c20e1f27eaf23c"),
-    "cluster": (9, "783e0ede42cb0698"),
-    "plot": (17, "ad7f9238c2472d6b"),
+    "pairs": (4, "7e67eaeda49584cb"),
+    "cluster": (9, "dfabf8ee024d69cf"),
+    "plot": (17, "315b9dcfac921723"),
 }
 
 

@@ -109,10 +109,14 @@ class Writer:
         for folder in sorted(self.sources.folders):
             yield from self._folder(self.sources.folders[folder])
 
-    def _guarded(self, name: bytes, write: Callable[[], object]) -> bool:
-        """Write a source; return whether the source was written. Raises OutOfSpace."""
+    def _guarded(self, name: bytes, write: Callable[[], str | None]) -> bool:
+        """Write a source, and report the line that `write` returns; return whether the source was written.
+
+        Raises:
+            OutOfSpace: nothing more can be written.
+            OSError: the line can't be reported."""
         try:
-            write()
+            line = write()
         except (Refused, Unreadable) as error:
             return self._refuse(name, str(error))
         except FileNotFoundError:
@@ -122,6 +126,8 @@ class Writer:
                 kept = "finished work is kept: make room, then run the same command again"
                 raise OutOfSpace(f"{self.out}: {error.strerror}; {kept}") from error
             return self._refuse(name, error.strerror or str(error))
+        if line:
+            self.report(line)
         return True
 
     def _refuse(self, name: bytes, why: str) -> bool:
@@ -130,7 +136,7 @@ class Writer:
             say_on_stderr(f"{one_line(show(name))}: not written: {why}")
         return False
 
-    def _container(self, name: bytes) -> None:
+    def _container(self, name: bytes) -> str:
         removal, target = self.sources.removal(name), self.sources.layout.path(name)
         stamp = self.sources.containers[name].stamp
         now = current_stamp(name, self.sources.trust)
@@ -143,15 +149,15 @@ class Writer:
             self.tally.containers += 1
             self._record(target, wanted, done)
         self.tally.members = self.tally.members.plus(done)
-        self._say(target, done, "member")
+        return self._line(target, done, "member")
 
-    def _list(self, source: ImageList) -> None:
+    def _list(self, source: ImageList) -> str:
         target = self.sources.layout.path(source.name)
         done = write_list(source, self.sources.removed, self.out / target)  # quick, so never skipped
         self.tally.lists += 1
         self._record(target, {}, done)
         self.tally.rows = self.tally.rows.plus(done)
-        self._say(target, done, "row")
+        return self._line(target, done, "row")
 
     def _json(self, name: bytes, removals: str) -> None:
         target = self.sources.layout.path(name)
@@ -167,7 +173,7 @@ class Writer:
             there = (self.out / target).stat()
         except OSError:
             return None
-        if [there.st_size, there.st_mtime_ns] != known["result"]:
+        if [there.st_size, there.st_mtime_ns] != known.get("result"):
             return None
         self.tally.finished += 1
         return Rewritten(*known["counts"])
@@ -177,11 +183,12 @@ class Writer:
         result = [there.st_size, there.st_mtime_ns]
         self.manifest.record(str(target), {**wanted, "result": result, "counts": list(done)})
 
-    def _say(self, target: Path, done: Rewritten, noun: str) -> None:
+    def _line(self, target: Path, done: Rewritten, noun: str) -> str:
+        """Return the line to report for a result, and add its note to the notes."""
         name = one_line(show(os.fsencode(target)))
-        self.report(f"{name}: {summed(done, noun)}")
         if done.note:
             self.tally.notes.append(f"{name}: {done.note}")
+        return f"{name}: {summed(done, noun)}"
 
     def _folder(self, images: FolderImages) -> Iterator[None]:
         """Link or copy the loose images of a folder, and the files that belong to them; yield after each image."""

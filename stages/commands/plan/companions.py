@@ -9,12 +9,12 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as validated
 
 from stages.commands.results.tables import Results
+from stages.comparing.paths import are_among
 from stages.decoding.recheck import names_of
 from stages.decoding.sources import in_range
 from stages.listing.companions import NAME_SEPARATOR, stem_of
@@ -69,9 +69,10 @@ def companions_of(results: Results, paths: Collection[str]) -> dict[str, list[di
 
 def _named(results: Results, paths: Collection[str]) -> Iterator[tuple[str, tuple[list[str], list[bytes]]]]:
     """Yield the path of each image with companions, and their names and true paths."""
+    wanted = frozenset(paths)
     for table in results.tables("scan", ("path", "path_bytes", "companions")):
-        wanted = pc.and_(pc.is_valid(table["companions"]), pc.is_in(table["path"], pa.array(paths, pa.string())))
-        rows = table.filter(wanted)
+        rows = table.filter(pc.is_valid(table["companions"]))
+        rows = rows.filter(are_among(rows["path"], wanted))
         texts = zip(rows["path"].to_pylist(), names_of(rows), rows["companions"].to_pylist(), strict=True)
         for path, true, text in texts:
             folder, _, image = true.rpartition(b"/")
@@ -82,8 +83,9 @@ def _named(results: Results, paths: Collection[str]) -> Iterator[tuple[str, tupl
 def _compared(results: Results, files: Collection[bytes]) -> set[bytes]:
     """Return which files are images that the run could read."""
     found: set[bytes] = set()
+    wanted = frozenset(files)
     for table in results.tables("thumbnail", ("path", "path_bytes", "error")) if files else ():
-        found |= set(names_of(table.filter(pc.is_null(table["error"])))) & set(files)
+        found |= wanted.intersection(names_of(table.filter(pc.is_null(table["error"]))))
     return found
 
 

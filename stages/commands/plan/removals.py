@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.messages.errors import ConfigError
 from stages.clustering import dismissed
@@ -22,6 +21,7 @@ from stages.clustering.keepers import STAYS
 from stages.commands.plan.plan_file import read_plan
 from stages.commands.plan.proposal import check_finished
 from stages.commands.results.tables import Results
+from stages.comparing.paths import are_among
 from stages.comparing.references import are_references
 from stages.comparing.text import one_line
 from stages.decoding.location import ARROWS, PARQUETS, location_of
@@ -69,12 +69,13 @@ def removals(results: Results, leak_from: str | None = None, plan: Path | None =
     paths = pa.chunked_array([rows["path"].tolist()], pa.string())
     references = are_references(paths, results.summary["config"]["inputs"].get("reference", []))
     rows = rows[~references.to_numpy().astype(bool)]
-    places = dict(_places(results, set(rows["path"])))
-    if lost := set(rows["path"]) - places.keys():
+    names = rows["path"].tolist()
+    places = dict(_places(results, set(names)))
+    if lost := set(names) - places.keys():
         raise ConfigError(f"{results.folder}: {one_line(min(lost))} is not an image of this run; run it again first")
     columns = {name: pa.array(rows[name], SCHEMA.field(name).type, from_pandas=True) for name in rows.columns}
     for name in ("container", "member", "row", "key"):
-        columns[name] = pa.array([places[path].get(name) for path in rows["path"]], SCHEMA.field(name).type)
+        columns[name] = pa.array([places[path].get(name) for path in names], SCHEMA.field(name).type)
     return pa.table({name: columns[name] for name in SCHEMA.names}, SCHEMA)
 
 
@@ -167,19 +168,17 @@ def _counts(results: Results, rows: pd.DataFrame) -> pd.Series:
 
 def _column(results: Results, name: str, paths: set[str]) -> dict[str, Any]:
     """Return the values of a column of the thumbnail stage, by path."""
-    wanted = pa.array(paths, pa.string())
     found: dict[str, Any] = {}
     for table in results.tables("thumbnail", ("path", name)):
-        some = table.filter(pc.is_in(table["path"], wanted))
+        some = table.filter(are_among(table["path"], paths))
         found |= zip(some["path"].to_pylist(), some[name].to_pylist(), strict=True)
     return found
 
 
 def _places(results: Results, paths: set[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield the path of each image, and the columns of SCHEMA that locate the image in a container."""
-    wanted = pa.array(paths, pa.string())
     for table in results.tables("scan", ("path", "path_bytes", "location")):
-        some = table.filter(pc.is_in(table["path"], wanted))
+        some = table.filter(are_among(table["path"], paths))
         for path, true, location in zip(
             some["path"].to_pylist(), names_of(some), some["location"].to_pylist(), strict=True
         ):

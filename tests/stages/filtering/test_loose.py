@@ -8,6 +8,7 @@ import pytest
 
 from stages.decoding.sources import Expected
 from stages.filtering.loose import FolderImages, companion_files, put
+from stages.filtering.manifest import NAME
 from stages.filtering.outcome import Refused
 from stages.filtering.result_paths import ResultPaths
 
@@ -90,6 +91,12 @@ def test_what_belongs_to_images() -> None:
         {b"a.txt", b"IMG_a.xmp"},
         {b"b.txt", b"b.tar.gz", b"c.json", b"IMG_b.xmp"},
     )
+
+
+def test_hidden_files_are_no_sample() -> None:
+    """Else they would all belong to each hidden image, the manifest of an earlier result among them."""
+    images = FolderImages(b"/d", {b".a.jpg": Expected(b"/d/.a.jpg", 1, "")}, {b".b.jpg"}, {b".a.jpg": [b".a.xmp"]})
+    assert companion_files(images, {NAME.encode(), b".secret", b".a.xmp"}) == ({b".a.xmp"}, set())
 
 
 def test_paths_of_results() -> None:

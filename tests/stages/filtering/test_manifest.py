@@ -38,6 +38,25 @@ def test_a_torn_end_was_never_finished(tail: bytes, tmp_path: Path) -> None:
         assert manifest.units.keys() == {"a", "b"}
 
 
+@pytest.mark.parametrize(
+    "line",
+    [[], "x", 7, {"unit": 7}, {"unit": "d/"}, {"unit": "d/", "names": 7}, {"unit": "d/", "names": [7]}],
+    ids=str,
+)
+def test_a_damaged_line_is_an_error(line: object, tmp_path: Path) -> None:
+    with opened_manifest(tmp_path / "a", "run"):
+        pass
+    whole = (tmp_path / "a" / NAME).read_bytes()
+    for name, before in (("b", b""), ("c", whole)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / NAME).write_bytes(before + json.dumps(line).encode() + b"\n")
+        with (
+            pytest.raises(ConfigError, match="is damaged; choose a new folder"),
+            opened_manifest(tmp_path / name, "run"),
+        ):
+            pass
+
+
 def test_half_files_go_and_others_stay(tmp_path: Path) -> None:
     with opened_manifest(tmp_path, "run") as manifest:
         manifest.record("a", {"n": 1})

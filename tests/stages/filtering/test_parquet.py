@@ -58,8 +58,22 @@ SETTINGS = [
     {"compression": {"image.bytes": "none", "label": "gzip", "kind": "brotli", "when": "lz4"}, "version": "1.0"},
     {"compression": "snappy", "use_dictionary": ["kind"], "write_statistics": ["label"], "write_page_index": True},
     {"compression": "none", "use_dictionary": False, "write_statistics": False, "write_page_checksum": True},
+    {"use_dictionary": ["kind"], "column_encoding": {"label": "DELTA_BINARY_PACKED", "image.path": "DELTA_BYTE_ARRAY"}},
+    {"use_dictionary": False, "column_encoding": {"when": "BYTE_STREAM_SPLIT"}},
     {"use_deprecated_int96_timestamps": True, "sorting_columns": [pq.SortingColumn(1)], "store_schema": False},
 ]
+
+
+def test_metadata_of_the_footer_alone_stay(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    with pq.ParquetWriter(path, table().schema) as writer:
+        writer.write_table(table())
+        writer.add_key_value_metadata({"late": "ü", "x": "y"})
+    _, data = rewritten(path, 0)
+    before, after = (pq.ParquetFile(each) for each in (path, pa.BufferReader(data)))
+    assert before.metadata.metadata[b"late"] == "ü".encode()
+    assert {**after.metadata.metadata, b"ARROW:schema": b""} == {**before.metadata.metadata, b"ARROW:schema": b""}
+    assert after.schema_arrow.equals(before.schema_arrow, check_metadata=True)
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
@@ -79,7 +93,7 @@ def test_rows_and_settings_stay(settings: dict[str, Any], tmp_path: Path) -> Non
     assert after.schema.equals(before.schema)
     codecs = [
         {
-            column.path_in_schema: column.compression
+            column.path_in_schema: (column.compression, column.encodings)
             for number in range(file.metadata.num_columns)
             if (column := file.metadata.row_group(0).column(number))
         }

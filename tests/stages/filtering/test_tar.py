@@ -11,7 +11,7 @@ import pytest
 
 from stages.decoding.opened_file import OpenedFile
 from stages.filtering.outcome import Refused, Removal, Rewritten
-from stages.filtering.tar import count_tar, read_members, rewrite_tar
+from stages.filtering.tar import MORE, count_tar, read_members, rewrite_tar
 from stages.listing.containers import Container, listed
 from stages.listing.rules import ListingRules
 
@@ -101,6 +101,43 @@ def test_headers_stay_as_they_are(tmp_path: Path) -> None:
         expected = made(tmp_path / "expected.tar", [each for each in some if each[0] != "d/a.jpg"], format=format,
                         pax_headers={"comment": "for all"})  # fmt: skip
         assert result.read_bytes() == expected.read_bytes()
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_headers_for_all_members_go_with_the_last_member(tmp_path: Path, mode: str) -> None:
+    members: list[tuple[str, Any]] = [("a.jpg", b"1"), ("b.jpg", b"2")]
+    path = made(tmp_path / "x.tar", members, mode, format=tarfile.PAX_FORMAT, pax_headers={"comment": "for all"})
+    done, result = rewritten(path, "a.jpg", "b.jpg")
+    assert done == Rewritten(2, 0, 2)
+    assert count_tar(result) == 0
+    done, result = rewritten(path, "b.jpg")
+    with tarfile.open(result) as tar:
+        assert (tar.getnames(), tar.pax_headers) == (["a.jpg"], {"comment": "for all"})
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+@pytest.mark.parametrize("zeros", [0, 5, 70_000])
+def test_a_second_tar_after_the_first_is_copied(tmp_path: Path, mode: str, zeros: int) -> None:
+    parts = [
+        made(tmp_path / f"{name}.tar", [(f"{name}1.jpg", b"1"), (f"{name}2.jpg", b"2")]).read_bytes() for name in "ab"
+    ]
+    data = parts[0] + bytes(512 * zeros) + parts[1]
+    path = tmp_path / "x.tar"
+    path.write_bytes(gzip.compress(data) if mode == "w:gz" else data)
+    done, result = rewritten(path, "a1.jpg")
+    assert done == Rewritten(2, 1, 1, note=MORE)
+    with tarfile.open(result, ignore_zeros=True) as tar:
+        assert {name: tar.extractfile(name).read() for name in tar.getnames()} == {  # type: ignore[union-attr]
+            "a2.jpg": b"2", "b1.jpg": b"1", "b2.jpg": b"2"
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize("folder", ["", "d/"])
+def test_hidden_members_are_no_sample(folder: str, tmp_path: Path) -> None:
+    members = [(f"{folder}{name}", b"") for name in (".a.jpg", ".gitignore", ".a.txt", "b.jpg", "b.txt")]
+    done, result = rewritten(made(tmp_path / "x.tar", members), f"{folder}.a.jpg", f"{folder}b.jpg")
+    assert done == Rewritten(5, 2, 2, 1)
+    assert list(content(result)) == [f"{folder}.gitignore", f"{folder}.a.txt"]
 
 
 def test_the_second_of_two_samples_with_one_key(tmp_path: Path) -> None:

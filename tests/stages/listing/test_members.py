@@ -51,6 +51,16 @@ def test_a_tar_that_ends_early_lists_what_is_whole(ending: str, tmp_path: Path) 
         assert problems(found) == {b"d/3.jpg": "cut", b"": "ends"}
 
 
+@pytest.mark.parametrize("ending", ["tar", "tar.gz"])
+def test_a_second_tar_after_the_first_is_said(ending: str, tmp_path: Path) -> None:
+    path = pack(tmp_path / f"a.{ending}", FILES)
+    second = pack(tmp_path / f"b.{ending}", {"second.jpg": b"2"})
+    path.write_bytes(path.read_bytes() + second.read_bytes())
+    found = listed(path)
+    assert problems(found) == {b"": "more"}
+    assert len(found) == len(FILES) + 1
+
+
 def test_a_tar_without_its_end_mark_is_damaged(tmp_path: Path) -> None:
     path = pack(tmp_path / "a.tar", FILES)
     path.write_bytes(path.read_bytes()[: 2 * 1_536])
@@ -163,6 +173,10 @@ def test_a_header_cannot_ask_for_the_whole_memory(tmp_path: Path, monkeypatch: p
     info.pax_headers = {"comment": "x" * 20_000}
     (tmp_path / "a.tar").write_bytes(info.tobuf(tarfile.PAX_FORMAT) + bytes(1_024))
     assert problems(listed(tmp_path / "a.tar")) in ({b"": "ends"}, {b"": "container"})
+
+
+def test_a_zip_without_members_is_no_error(tmp_path: Path) -> None:
+    assert listed(pack(tmp_path / "a.zip", {})) == []
 
 
 def test_a_zip_in_other_compressions(tmp_path: Path) -> None:

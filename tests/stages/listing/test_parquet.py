@@ -91,7 +91,36 @@ def test_rows_in_order(ending: str, write: Any, table: Any, tmp_path: Path) -> N
 @WRITERS
 def test_rows_without_bytes(ending: str, write: Any, tmp_path: Path) -> None:
     found = values(expected(write(hugging([*DATA[:3], None, b"", *DATA[3:5]]), tmp_path / f"a.{ending}")))
-    assert found == [*DATA[:3], problems.NO_VALUE, problems.NO_VALUE, *DATA[3:5]]
+    unnamed = problems.NO_VALUE if ending == "parquet" else problems.NAMED  # the file has no statistics
+    assert found == [*DATA[:3], unnamed, problems.NO_VALUE, *DATA[3:5]]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+@pytest.mark.parametrize("rows", [2, 5, 12])
+def test_rows_that_name_a_file_say_what_to_do(ending: str, rows: int, tmp_path: Path) -> None:
+    names = ["a.jpg", "b.jpg", None, "c.jpg", "", None, "d.jpg"]
+    data = [None, None, None, DATA[0], None, b"", DATA[1]]
+    found = [{"bytes": each, "path": name} for each, name in zip(data, names, strict=True)]
+    table = pa.table({"image": pa.array([*found, None], HUGGING)})
+    path = tmp_path / f"a.{ending}"
+    if ending == "parquet":
+        pq.write_table(table, path, row_group_size=rows)
+    else:
+        write_arrow(table, path)
+    none = problems.NO_VALUE
+    assert values(expected(path)) == [problems.NAMED, problems.NAMED, none, DATA[0], none, none, DATA[1], none]
+
+
+def test_dictionaries_of_an_arrow_file_are_said(tmp_path: Path) -> None:
+    words = pa.array([f"w{number % 3}" for number in range(30)]).dictionary_encode()
+    nested = pa.array([[f"w{number % 3}"] for number in range(30)]).cast(
+        pa.list_(pa.dictionary(pa.int8(), pa.string()))
+    )
+    for column in (words, nested):
+        for name, write in (("a.arrow", write_arrow), ("b.feather", write_file)):
+            path = write(hugging().append_column("kind", column), tmp_path / name)
+            assert values(expected(path)) == [problems.DICTIONARY]
+        assert values(expected(write_parquet(hugging().append_column("kind", words), tmp_path / "a.parquet"))) == DATA
 
 
 @WRITERS
