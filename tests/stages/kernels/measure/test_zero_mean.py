@@ -55,13 +55,13 @@ def looped(a: np.ndarray, b: np.ndarray) -> int:
 
 
 def projected(a: np.ndarray, b: np.ndarray) -> Fraction:
-    """The squared distance after the mean is taken out of each channel of either image, in fractions."""
-    total = Fraction(0)
+    """The squared distance after the mean is taken out of each channel of either image, exactly."""
+    total, n = 0, a.shape[0] * a.shape[1]
     for channel in range(a.shape[2]):
-        sides = [[Fraction(value) for value in side[..., channel].ravel().tolist()] for side in (a, b)]
-        left, right = ([value - sum(side) / len(side) for value in side] for side in sides)
+        sides = [side[..., channel].ravel().tolist() for side in (a, b)]
+        left, right = ([n * value - sum(side) for value in side] for side in sides)  # n times the values without mean
         total += sum((x - y) ** 2 for x, y in zip(left, right, strict=True))
-    return total
+    return Fraction(total, n**2)
 
 
 def images(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
