@@ -91,7 +91,7 @@ def test_a_wheel_runs_without_a_clone(built: Path, tmp_path: Path) -> None:
     demo = environment.run("fast-diff", "demo")
     assert demo.returncode == 0, demo.stderr
     make_images(environment.home / "Pictures", 10)
-    for command in demo.stdout.partition("now on your folder:")[2].splitlines():
+    for command in demo.stdout.partition("to find duplicates in your own folder:")[2].splitlines():
         shell = f"PATH={environment.folder}/bin:$PATH; {command}"
         ended = subprocess.run(
             ["bash", "-c", shell], cwd=environment.home, env={"HOME": str(environment.home), "PATH": "/usr/bin:/bin"},

@@ -18,9 +18,9 @@ PINNED: dict[str, tuple[int, str]] = {
     "hash": (3, "e60e93021de8c98d"),
     "embed": (1, "bf49d60c60ea0bf7"),
     "index": (2, "98e0a6ae3252e18c"),
-    "pairs": (4, "02c20e1f27eaf23c"),
+    "pairs": (4, "9643631fb17bdb28"),
     "cluster": (9, "783e0ede42cb0698"),
-    "plot": (17, "ad7f9238c2472d6b"),
+    "plot": (17, "a37514e094248a28"),
 }
 
 
