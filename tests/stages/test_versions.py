@@ -20,7 +20,7 @@ PINNED: dict[str, tuple[int, str]] = {
     "index": (2, "98e0a6ae3252e18c"),
     "pairs": (4, "9643631fb17bdb28"),
     "cluster": (9, "783e0ede42cb0698"),
-    "plot": (17, "a37514e094248a28"),
+    "plot": (17, "4482e17ae913838e"),
 }
 
 
