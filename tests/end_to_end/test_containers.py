@@ -307,7 +307,7 @@ def test_a_pattern_on_the_command_line_names_its_folder(project: Project, monkey
 
 
 def test_data_sets_in_folders(project: Project) -> None:
-    """Those of `save_to_disk` and of img2dataset are opened without being asked for."""
+    """Data sets of `save_to_disk` and of img2dataset are opened without `scan.archives`."""
     images = [path.read_bytes() for path in sorted((project.folder / "images").iterdir())]
     splits = project.folder / "hugging"
     for split, some in (("train", images[:10]), ("test", images[10:15])):

@@ -21,7 +21,7 @@ COMPILE = (
     "import numpy as np; from stages.kernels.measure import native; a = np.zeros((2, 8), np.uint8); i = np.arange(2);"
     "native.sums(a, a, i, i, 9)"
 )
-"""What a run over more than 11,000 images compiles, in part."""
+"""Code that compiles some of the kernels that a run over more than 11,000 images compiles."""
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ for folder in sorted({path.parent for path in pathlib.Path(sys.argv[1]).glob("*/
 
 
 def test_the_lowest_versions_work(source: Path, tmp_path: Path) -> None:
-    """They also read what the newest ones have written: results are for everyone's pandas."""
+    """The lowest versions also read results that the newest versions wrote."""
     if not (python := pythons().get(11)):
         pytest.skip("no Python 3.11 here, the lowest that is supported")
     environment = Environment.made(tmp_path, python, "--without-pip")

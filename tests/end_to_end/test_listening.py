@@ -33,7 +33,7 @@ class Door(NamedTuple):
         return not self.host.startswith("127.") and self.host != "::1"
 
     def shows_pages(self) -> bool:
-        """Whether what listens there speaks HTTP."""
+        """Return whether the socket speaks HTTP."""
         try:
             with socket.create_connection((self.host, self.port), 1) as connection:
                 connection.settimeout(1)

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.drawn
 
 SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("threads", "local", "address")]
 KINDS = ("auto", *SLOW)
-"""Beside `synchronous`, which `expected` is computed by."""
+"""Kinds of schedulers besides `synchronous`, which computes `expected`."""
 
 
 @contextmanager

@@ -37,7 +37,7 @@ from tests.end_to_end.driver import LONG_AGO, Project, make_image
 pytestmark = [pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning"), pytest.mark.drawn]
 NAMES = tuple(f"{folder}/{name}" for folder in ("a", "a/ü $x$", "b") for name in ("1.png", "2.jpg", "3.png", "\n.png"))
 OPERATIONS = ("replace", "rename", "unlink", "fsync", "mkdir", "rmdir", "link", "utime")
-"""Of `os`: before or after one of these a command may end."""
+"""Functions of `os` before or after which a command may be killed."""
 CHOICES: dict[str, list[Any]] = {
     "thumbnail.size": [[8, 8], [6, 6]],
     "pairs.threshold": [200, 30, 3000],
@@ -208,7 +208,7 @@ class Library(RuleBasedStateMachine):
         return self.clean[key]
 
     def compare(self, expected: dict[str, bytes]) -> None:
-        """Equal, but for pages in which a bit was flipped and that this run did not read: they can't be read at all."""
+        """Assert the expected artifacts, except unread artifacts with a flipped bit, which must be unreadable."""
         found = self.project.artifacts()
         assert found.keys() == expected.keys()
         for name in found:
@@ -241,7 +241,7 @@ class Library(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 200), how=st.sampled_from(("delete", "cut", "empty", "flip", "garbage")))
     def damage(self, number: int, how: str) -> None:
-        """Of report pages and previews only such damage as shows: their size is looked at, and their bytes are not."""
+        """Damage a file; report pages and previews also change in size, since runs check only their size."""
         found = sorted(path for path in self.project.run_folder.rglob("*") if path.is_file() and path.name != ".lock")
         if not found:
             return
@@ -297,7 +297,7 @@ class Library(RuleBasedStateMachine):
 
 
 class Thorough(Library):
-    """The same with more schedulers, and kills of processes at any moment."""
+    """The same state machine with more schedulers, and with kills of processes at any moment."""
 
     kinds = ("synchronous",) * 10 + ("threads", "threads", "local")
 

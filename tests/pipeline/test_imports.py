@@ -21,7 +21,7 @@ PIPELINE = (
     *("pipeline.stage", "pipeline.messages", "pipeline.store.backends"),
     *("pipeline.machine.installation", "pipeline.machine.side_process"),
 )
-"""What stages know of the pipeline."""
+"""Modules of the pipeline that stages may import."""
 ARROWS = {
     "pipeline.messages": ("pipeline.messages",),
     "pipeline.machine": ("pipeline.machine", "pipeline.messages"),
@@ -50,9 +50,9 @@ NOT = {
     "stages.commands": ("pipeline.cli.main", "pipeline.cli.interface", "pipeline.cli.discovery"),
     "pipeline": ("pipeline.cli",),
 }
-"""Exceptions from these."""
+"""Exceptions from the rules of ARROWS."""
 LIBRARIES = {"array_api_compat", "blake3", "cupy", "numba", "numkong", "numpy", "scipy"}
-"""What kernels import beside the standard library."""
+"""Libraries that kernels may import besides the standard library."""
 
 
 @functools.cache
