@@ -43,7 +43,7 @@ def within(project: Project, *inputs: Path | str) -> None:
 
 
 def matches(project: Project) -> set[tuple[frozenset[str], float]]:
-    """Pairs of file names with their distance."""
+    """Return pairs of file names with their distance."""
     rows = load_run(project.run_folder).pairs(expand=True)
     return {
         (frozenset(path.rpartition("/")[2] for path in (row.path_a, row.path_b)), row.mse)

@@ -298,7 +298,7 @@ def test_the_difference_is_amplified_and_the_curtain_moves(opened: Opened) -> No
 
 
 def brightness(opened: Opened) -> float:
-    """Mean brightness of the middle of the compared images, 0 to 255."""
+    """Return the mean brightness of the middle of the compared images, 0 to 255."""
     box = opened.page.locator("#left .box").bounding_box()
     clip = {"x": box["x"] + box["width"] / 2 - 60, "y": box["y"] + box["height"] / 2 - 60, "width": 120, "height": 120}
     picture = Image.open(io.BytesIO(opened.page.screenshot(clip=clip))).convert("L")

@@ -33,7 +33,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def removed(opened: Opened, to: Path) -> set[str]:
-    """The last two names of each file that the exported plan removes."""
+    """Return the last two names of each file that the exported plan removes."""
     plan = read_plan(opened.saved("#export-plan", to))
     return {"/".join(file.path.split("/")[-2:]) for file, _ in plan.removed}
 

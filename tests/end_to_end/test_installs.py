@@ -45,7 +45,7 @@ def loaded(environment: Environment) -> str:
 
 
 def own(environment: Environment) -> list[str]:
-    """The folders of this program among the installed packages."""
+    """Return the folders of this program among the installed packages."""
     return [name for name in ("pipeline", "stages") if (environment.packages / name).exists()]
 
 

@@ -72,7 +72,7 @@ def os_name(name: bytes) -> str:
 
 
 class Opened:
-    """A page, and all that went wrong on it; `absent`: files that are not there, which it may complain of."""
+    """A page, and all errors on the page; `absent`: missing files that the page may report."""
 
     def __init__(self, browser: Any, path: Path, absent: str = "", **options: Any) -> None:
         self.context = browser.new_context(accept_downloads=True, **options)
@@ -102,7 +102,7 @@ class Opened:
         return self.page.evaluate(script)
 
     def until(self, script: str) -> None:
-        """Wait for what must become true; by questions, since the page's policy lets no script be made there."""
+        """Wait until an expression is true, by polling, since the page's policy forbids scripts made in the page."""
         for _ in range(200):
             if self.run(script):
                 return
@@ -110,7 +110,7 @@ class Opened:
         pytest.fail(f"never true: {script}")
 
     def settle(self) -> None:
-        """Let what was asked for on the next frame happen."""
+        """Wait until the work for the next frame is done."""
         self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def saved(self, button: str, to: Path) -> Path:

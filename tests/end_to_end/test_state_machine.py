@@ -80,7 +80,7 @@ moments = st.integers(1, 120)
 
 
 class Library(RuleBasedStateMachine):
-    """Images in a folder, a run over them, and what may happen to both."""
+    """Images in a folder, a run over the images, and events that may happen to both."""
 
     kinds = ("synchronous",) * 30 + ("threads",)
     folder: Path
@@ -197,7 +197,7 @@ class Library(RuleBasedStateMachine):
     run_again = run_once_more = run  # rules are drawn evenly, and what the others do shows in a run
 
     def first_run(self) -> tuple[int, dict[str, bytes]]:
-        """Exit code and artifacts of a run into a folder that is not there yet."""
+        """Return the exit code and the artifacts of a run into a new folder."""
         key = repr((sorted(self.files().items()), self.project.config))
         if key not in self.clean:
             self.serial += 1
@@ -338,7 +338,7 @@ def ended(at: int, end: Callable[[], NoReturn]) -> Iterator[None]:
 
 
 def killed(words: list[str], at: int) -> int:
-    """The exit code of a command in a process of its own, which is killed at its `at`-th operation on files."""
+    """Return the exit code of a command in a separate process, which is killed at its `at`-th operation on files."""
     if child := os.fork():
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     code = 70

@@ -46,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def reads(folder: Path) -> int:
-    """How many footers are read to know all the records, which must be what the footers say."""
+    """Return the number of footers that are read for all records, and assert that the records equal the footers."""
     with mock.patch("pipeline.store.backends.files.read_record", side_effect=read_record) as read:
         records = known(folder)
     there = {path.name: path for path in (folder / "stage").glob("*.parquet")}
