@@ -199,7 +199,7 @@ def partitions(name: str, files: FileTable, narrow: int, wide: int, trust: str) 
     start = 0
     for last in [*cut.cuts(hashes, narrow).tolist(), len(files) - 1]:
         if start > last:
-            continue  # the last member is a cut
+            continue  # a cut after the last image has ended the last partition
         ends = last == len(files) - 1
         key = f"{name}-end" if ends else f"{name}-{int(hashes[last]):016x}"
         count, part = last + 1 - start, slice(start, last + 1)

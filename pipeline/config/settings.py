@@ -20,7 +20,7 @@ from pipeline.cluster.keys import Scheduler
 from pipeline.config.lists import accept_single_values
 from pipeline.config.overlap import overlaps
 from pipeline.config.source import ConfigSource
-from pipeline.config.unions import drop_keys_of_others
+from pipeline.config.unions import drop_keys_of_other_kinds
 from pipeline.config.validate import dotted, text_expected, unknown_key, validate
 from pipeline.messages.errors import ConfigError
 from pipeline.stage import Section, Stage
@@ -41,6 +41,7 @@ TOP = {
     "output": "folder that holds the runs, or its URL on an object store, such as s3://bucket/folder",
     "storage": "for URLs: fsspec's keyword arguments by protocol, such as {s3: {endpoint_url: ...}}; values are masked",
 }
+"""Keys outside the sections, with descriptions."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,7 +152,7 @@ def _resolve(
 
         override(source, text)
     sections, kinds = sections_of(stages), kinds_of(stages)
-    drop_keys_of_others(source, kinds)
+    drop_keys_of_other_kinds(source, kinds)
     accept_single_values(source, kinds)
     for name, section in sections.items():
         if isinstance(source.data.get(name), dict):

@@ -37,7 +37,7 @@ def member(section_type: Any, data: Any) -> type | None:
     return members(section_type)[str(choose(data))] if callable(choose) else None
 
 
-def drop_keys_of_others(source: ConfigSource, section_types: Mapping[str, Any]) -> None:
+def drop_keys_of_other_kinds(source: ConfigSource, section_types: Mapping[str, Any]) -> None:
     """Drop harmless keys that only kinds other than the chosen kind have.
 
     A key with its default value is ignored: earlier versions printed the keys of all kinds. Where the command

@@ -65,8 +65,8 @@ class Watch:
     remedy: str = "Start workers"
 
     def __post_init__(self) -> None:
-        self._heard = self._seen = time.monotonic()
-        self._looked = self._asked = self._shown = -CHECK_INTERVAL
+        self._last_outcome = self._workers_seen = time.monotonic()
+        self._last_check = self._last_attempt = self._last_shown = -CHECK_INTERVAL
         self._dumped = False
         self.by_host: Counter[str] = Counter()
         """Number of threads by machine, at the last check that found workers."""
@@ -80,32 +80,32 @@ class Watch:
 
     def heard(self) -> None:
         """Record the end of a task."""
-        self._heard = self._seen = time.monotonic()
+        self._last_outcome = self._workers_seen = time.monotonic()
         self._dumped = False
-        if self._heard - self._looked > CHECK_INTERVAL:
+        if self._last_outcome - self._last_check > CHECK_INTERVAL:
             self._look()
 
     def check_if_silent(self) -> None:
         """Check the workers if no task has ended for SILENT seconds. Raises WorkersLost."""
         now = time.monotonic()
-        if now - self._heard < SILENT or now - self._asked < SILENT / 2:
+        if now - self._last_outcome < SILENT or now - self._last_attempt < SILENT / 2:
             return
-        self._asked = now
+        self._last_attempt = now
         cluster = self._look()
         if cluster is None or cluster.workers:
-            self._seen = now
-        elif now - self._seen > self.wait_timeout:
+            self._workers_seen = now
+        elif now - self._workers_seen > self.wait_timeout:
             raise WorkersLost(
                 f"all workers are gone, and none has come back within {self.wait_timeout:g} s. {self.remedy}, "
                 "then run the same command again: finished work is kept"
             )
-        if now - self._heard > self.patience and not self._dumped:
+        if now - self._last_outcome > self.patience and not self._dumped:
             self._dumped = True
-            self._dump(now - self._heard)
+            self._dump(now - self._last_outcome)
 
     def _look(self) -> Cluster | None:
         """Return the state of the cluster; None if the scheduler does not respond."""
-        now = self._looked = time.monotonic()
+        now = self._last_check = time.monotonic()
         try:
             asked = self._scheduler.identity
             found = self.client.sync(asked, n_workers=-1, callback_timeout=ANSWER)["workers"]
@@ -117,8 +117,8 @@ class Watch:
         self.by_host = by_host or self.by_host
         memory = sum(int(worker["metrics"].get("memory", 0)) for worker in found.values())
         cluster = Cluster(len(found), by_host.total(), memory)
-        if now - self._shown > CHECK_INTERVAL:
-            self._shown = now
+        if now - self._last_shown > CHECK_INTERVAL:
+            self._last_shown = now
             self.show_state(cluster)
         return cluster
 

@@ -1,4 +1,4 @@
-"""Group matches into clusters, and choose the image of each cluster that stays.
+"""Group matches into clusters, and choose the keeper of each cluster.
 
 clusters.py       the table of clusters
 matches.py        matches as a graph over images in path order, and its clusters
@@ -7,7 +7,7 @@ matches.py        matches as a graph over images in path order, and its clusters
   earlier.py      distances that an earlier artifact holds
   rows.py         rows of single images, from the artifacts that hold the rows
   members.py      members of clusters, with the facts that rules need
-keepers.py        rules in order: which image of a cluster stays, and why
+keepers.py        rules in order: which image of a cluster is the keeper, and why
   keeper_keys.py  the sort key of each rule
     originals.py    which image is the original, by format and encoding
   live.py         which of several folders is in use, and which is a backup

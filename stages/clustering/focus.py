@@ -25,7 +25,7 @@ class Sharpness:
     """A measure of images for the rule `sharpness`.
 
     unmeasured  number of files that could not be measured
-    passing     number of unmeasured files that a later run may measure under the same limits"""
+    passing     number of unmeasured files with a transient error, which a later run may measure"""
 
     def __init__(self, job: Job, family: Ints) -> None:
         """Set the family of each image, int64 (n,).

@@ -1,4 +1,4 @@
-"""Choose the image of a cluster that stays, by rules in order.
+"""Choose the keeper of each cluster, by rules in order.
 
 Each rule decides where earlier rules tie.
 
@@ -7,19 +7,20 @@ keep: [resolution, metadata, original, avoid, oldest, live, {path: shallowest}, 
 Why the default has this order:
 
 resolution  lost pixels can't be restored
-metadata    conversions, messengers and editors lose camera, date and place, and no copy gains this metadata; captions,
-            keywords, people and ratings are work of people that a copy may lack
+metadata    conversions, messengers and editors remove camera, date and place, and no program adds these to a copy;
+            captions, keywords, names of people and ratings are a person's work, which a copy may lack
 original    a file's encoding shows earlier encodings; the rule decides nothing between byte-identical copies
 avoid       names such as "Backup 2015" and "IMG_1 (1).jpg" are evidence; dates of files are weaker evidence, since
             programs that copy, unpack or download files set dates arbitrarily
 oldest      a re-encoding is younger than its source; among byte-identical files the oldest date counts for all,
             since a backup may have kept a date that its source has lost
-live        among byte-identical files, the file stays whose folder holds more pictures without a copy elsewhere: a
+live        of byte-identical files, the keeper is the file whose folder holds more pictures without a copy elsewhere: a
             backup is less complete than its source
-path        fewest folders; then bytes, then alphabetical order, which are weak evidence
+path        the path with the fewest folders: weak evidence
+bytes       the largest file: weak evidence
 
-Rules without `live` are followed by `live`, then by alphabetical order of the paths; the rule `path` itself is
-alphabetical order and leaves no ties."""
+After the last rule, the rule `live` decides, if not in the list, and then the alphabetical order of the paths. The
+rules `path` and `{path: alphabetical}` leave no ties."""
 
 from __future__ import annotations
 
@@ -215,7 +216,8 @@ def _alike(images: pa.Table, family: Ints) -> Ints:
 def _live(images: pa.Table, keys: Sequence[Key], context: RankingContext) -> Key:
     """Return the key of the rule `live`.
 
-    The rule ranks folders by the images that no image of their family beats by `keys`, the keys of earlier rules."""
+    The rule ranks folders by their best images. An image is best if no image of its family has a lesser value in
+    `keys`, the keys of earlier rules."""
     order = np.lexsort([*(key.values for key in reversed(keys)), context.family])
     first = np.diff(context.family[order], prepend=-1) != 0
     start = np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))

@@ -23,7 +23,8 @@ COMMAND = Command(
     help="Print the script that makes a shell complete commands, options, runs in ./outputs, configs, folders, "
     "config keys and their valid words after --set, and rules after --keep. Bash needs version 4.4.",
     examples={
-        'eval "$(fast-diff completion bash)"': "a line for ~/.bashrc; zsh and ~/.zshrc likewise",
+        'eval "$(fast-diff completion bash)"': "a line for ~/.bashrc",
+        'eval "$(fast-diff completion zsh)"': "a line for ~/.zshrc",
         "fast-diff completion fish > ~/.config/fish/completions/fast-diff.fish": "for fish",
     },
     arguments=(Argument("shell", "SHELL", f"{', '.join(SHELLS)}.", type=OneOf(SHELLS)),),

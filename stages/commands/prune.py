@@ -26,8 +26,8 @@ COMMAND = Command(
     "prune",
     "clean up",
     does="delete artifacts of earlier configurations",
-    help="Delete the artifacts of earlier configurations, which runs keep so that a return to such a configuration "
-    "computes nothing. The results of the last run, your images, and files that you have put "
+    help="Delete the artifacts of earlier configurations. Runs keep these artifacts: a run with an earlier "
+    "configuration then computes nothing. The results of the last run, your images, and files that you have put "
     "into the run's folder stay.",
     examples={"fast-diff prune": "the last run here", "fast-diff prune holiday.yaml": "the run of a config"},
     arguments=(TARGET, SET, JSON),

@@ -2,7 +2,7 @@
 
 block_pairs.py    the matches of one block pair, as rows
 comparison.py     the settings that decide which pairs are matches
-blocks.py         one block: classes of the rules, representatives of identical images
+blocks.py         one block: the class of each image in each rule, representatives of identical images
   metrics/        one file per metric: the points that a metric compares, and how a distance is stored
   thumbnails.py   thumbnails of single images, with a cache per process
 rows.py           decoded images as rows of the table of thumbnails

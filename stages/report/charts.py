@@ -112,7 +112,7 @@ def histogram(counts: Sequence[int], edges: Sequence[float], threshold: float, a
     counts, edges  see `extremes.bins`; if edges begin at 0, the axis is logarithmic, and 0 has a bar of its own
     about          the label of the distance's axis"""
     ink, faint, _, bars, mark = LIGHT
-    figure, axes = plain(5.6, 2.8, left=0.95)
+    figure, axes = plain(5.6, 2.8, left=0.95, top=0.35)
     if not sum(counts):
         axes.text(0.5, 0.5, "no matches", ha="center", va="center", transform=axes.transAxes, color=faint, size=13)
         axes.set_yticks([])
@@ -124,7 +124,9 @@ def histogram(counts: Sequence[int], edges: Sequence[float], threshold: float, a
         _counting(axes, np.array(counts))
         axes.set_xlim(edges[0], edges[-1] * 1.01)
     axes.axvline(threshold, color=mark, linewidth=1.2, label=f"threshold {threshold:g}")
-    axes.legend(frameon=False, loc="upper center", labelcolor=ink)
+    axes.legend(
+        frameon=False, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0, labelcolor=ink
+    )  # above the bars
     axes.set_xlabel(fitted(about, 500), color=ink)
     axes.set_ylabel("recorded pairs", color=ink)
     return figure
@@ -146,17 +148,19 @@ def _with_zero(axes: Axes, counts: Sequence[int], edges: Sequence[float]) -> Non
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def plain(width: float, height: float, left: float | None = None, bottom: float = 0.55) -> tuple[Figure, Axes]:
+def plain(
+    width: float, height: float, left: float | None = None, bottom: float = 0.55, top: float = 0.1
+) -> tuple[Figure, Axes]:
     """Return a figure with one set of axes, in the report's colours.
 
-    width, height  size in inches
-    left, bottom   margins of the axes in inches; without `left`, Matplotlib finds margins, which doubles the time"""
+    width, height      size in inches
+    left, bottom, top  margins of the axes in inches; without `left`, Matplotlib finds margins in twice the time"""
     from matplotlib.figure import Figure
 
     ink, faint, paper, _, _ = LIGHT
     figure = Figure(figsize=(width, height), layout="constrained" if left is None else None, facecolor=paper)
     if left is not None:
-        figure.subplots_adjust(left / width, bottom / height, 1 - 0.2 / width, 1 - 0.1 / height)
+        figure.subplots_adjust(left / width, bottom / height, 1 - 0.2 / width, 1 - top / height)
     axes = figure.add_subplot(facecolor=paper)
     axes.tick_params(which="both", color=faint, labelcolor=ink)
     axes.spines[["left", "bottom"]].set_color(faint)

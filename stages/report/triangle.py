@@ -79,7 +79,7 @@ def _cell(row: dict[str, Any], a: int, b: int, names: list[str]) -> Cell:
     texts = [f"{int(100 * share)}" if share == 0 or share >= 0.01 else "<1" for share in shares]
     title = (
         f"{row['shared_b']:,} of {row['images_b']:,} images of {names[a]} are in {names[b]}, "
-        f"{row['shared_a']:,} of {row['images_a']:,} the other way round"
+        f"{row['shared_a']:,} of {row['images_a']:,} images of {names[b]} are in {names[a]}"
     )
     return Cell(a, b, f"{texts[0]} % · {texts[1]} %", title, max(1, round(TINTS * max(shares))))
 

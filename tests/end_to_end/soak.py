@@ -29,9 +29,9 @@ CALM = (0.5, 4.0)
 PATIENCE = 60
 """Seconds that a run waits for workers."""
 LAST = 300
-"""Seconds that a run may take once nothing is done to it any more."""
+"""Seconds that a run may take after the last fault."""
 KINDS = 7
-"""Of faults."""
+"""Number of kinds of faults."""
 LINES = (
     "fast-diff: the Dask scheduler is gone",
     "fast-diff: all workers are gone",
@@ -41,7 +41,7 @@ LINES = (
     "in use by another run",
     "another run has just started",
 )
-"""What a run may say that did not end well."""
+"""Beginnings of the error lines that a failed run may print."""
 
 
 @dataclass

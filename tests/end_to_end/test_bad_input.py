@@ -323,7 +323,7 @@ def test_json_for_machines(project: Project, capsys: pytest.CaptureFixture[str])
 
 
 def test_an_older_artifact_that_is_damaged_does_no_harm(project: Project) -> None:
-    """Under the same key as the one that pairs look for: a thumbnail artifact of before, cut short."""
+    """A truncated thumbnail artifact of an earlier version has the same key as the artifact that pairs reads."""
     assert project.run() == 0
     (current, *_) = sorted((project.run_folder / "thumbnail").glob("*.parquet"))
     key = current.name.rpartition("-")[0]

@@ -40,14 +40,14 @@ def make_new(folder: Path, images: Path) -> int:
 
 
 def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
-    """Every file below a folder, whatever its name, and when it was written."""
+    """Return the content and modification time of every file below a folder."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     return {str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
 
 
 @dataclasses.dataclass
 class Gate:
-    """A finished run whose images are gone, and what checks against it say."""
+    """A finished run whose images are deleted, and the output of checks against the run."""
 
     project: Project
     capsys: pytest.CaptureFixture[str]
@@ -161,7 +161,7 @@ def test_fails_on_what_it_is_told(name: str, on: str, code: int, gate: Gate, tmp
 
 @pytest.fixture
 def own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Gate:
-    """A run of a few images that are there still."""
+    """A run of a few images that still exist."""
     project = Project(tmp_path, SETTINGS)
     make_images(tmp_path / "images", 9)
     assert project.run() == 0
@@ -291,7 +291,7 @@ def test_damaged_thumbnails_of_the_run_are_an_error_and_are_not_made_again(
 
 
 def spoiled(gate: Gate, how: str) -> list[str]:
-    """Arguments of a check that can't be."""
+    """Arguments that a check refuses."""
     folder, run = gate.project.folder, gate.project.run_folder
     new, record = str(folder / "new"), gate.project.record()
     (folder / "empty").mkdir(exist_ok=True)

@@ -139,7 +139,7 @@ def test_a_companion_of_two_images_is_counted_once_and_stays(
 
 
 def test_a_raw_file_that_was_compared_is_an_image(kept: Kept, capsys: pytest.CaptureFixture[str]) -> None:
-    """Its name alone makes no file a companion: this one is a JPEG, and the run reads it."""
+    """A RAW name alone makes no file a companion: the file is a JPEG, and the run reads the file."""
     project = kept.again()
     images = project.folder / "images"
     for name in ("a/1.CR2", "c/1.cr2"):

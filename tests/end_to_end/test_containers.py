@@ -43,7 +43,7 @@ def within(project: Project, *inputs: Path | str) -> None:
 
 
 def matches(project: Project) -> set[tuple[frozenset[str], float]]:
-    """Pairs of file names with their distance."""
+    """Return pairs of file names with their distance."""
     rows = load_run(project.run_folder).pairs(expand=True)
     return {
         (frozenset(path.rpartition("/")[2] for path in (row.path_a, row.path_b)), row.mse)
@@ -307,7 +307,7 @@ def test_a_pattern_on_the_command_line_names_its_folder(project: Project, monkey
 
 
 def test_data_sets_in_folders(project: Project) -> None:
-    """Those of `save_to_disk` and of img2dataset are opened without being asked for."""
+    """Data sets of `save_to_disk` and of img2dataset are opened without `scan.archives`."""
     images = [path.read_bytes() for path in sorted((project.folder / "images").iterdir())]
     splits = project.folder / "hugging"
     for split, some in (("train", images[:10]), ("test", images[10:15])):

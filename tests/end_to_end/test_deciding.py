@@ -143,7 +143,7 @@ def test_a_rule_shows_what_would_change_and_is_one_step(opened: Opened, project:
     before = keepers(opened)
     assert all("/camera/" in path for path in before)
     said = rule(opened, "prefer", phone)
-    assert f"{CLUSTERS} clusters would change: {CLUSTERS} other keepers" in said
+    assert f"{CLUSTERS} clusters would change: {CLUSTERS} new keepers" in said
     assert all("/phone/" in path for path in keepers(opened))
     press(opened, "u")
     assert keepers(opened) == before
@@ -177,7 +177,7 @@ def test_a_rule_holds_for_what_is_listed_or_selected(opened: Opened, project: Pr
     opened.run("document.activeElement.blur(), go(1)")
     press(opened, "v", "j", "v")
     opened.page.click("#open-rules")
-    assert opened.page.inner_text("#rule-scope") == "for the 2 selected clusters"
+    assert opened.page.inner_text("#rule-scope") == "the 2 selected clusters"
     press(opened, "Escape")
     assert "2 clusters would change" in rule(opened, "prefer", phone)
     assert sum("/phone/" in path for path in keepers(opened)) == 2
@@ -298,7 +298,7 @@ def test_the_difference_is_amplified_and_the_curtain_moves(opened: Opened) -> No
 
 
 def brightness(opened: Opened) -> float:
-    """Mean brightness of the middle of the compared images, 0 to 255."""
+    """Return the mean brightness of the middle of the compared images, 0 to 255."""
     box = opened.page.locator("#left .box").bounding_box()
     clip = {"x": box["x"] + box["width"] / 2 - 60, "y": box["y"] + box["height"] / 2 - 60, "width": 120, "height": 120}
     picture = Image.open(io.BytesIO(opened.page.screenshot(clip=clip))).convert("L")
@@ -354,7 +354,7 @@ def test_camera_data_say_which(browser: Any, tmp_path: Path) -> None:
     Image.open(plain).save(tmp_path / "images" / "camera.jpg", quality=92, exif=exif)
     assert project.run() == 0
     with Opened(browser, project.run_folder / "report" / "index.html") as opened:
-        assert opened.page.inner_text("#rows li.keeper .why") == "has GPS and its camera, the others have none"
+        assert opened.page.inner_text("#rows li.keeper .why") == "only this image has GPS and camera"
 
 
 def test_the_page_says_what_the_keeper_lacks(browser: Any, tmp_path: Path) -> None:

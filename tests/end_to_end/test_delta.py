@@ -25,7 +25,7 @@ def project(finished: Kept) -> Project:
 
 
 def levels(project: Project) -> dict[str, int]:
-    """Sums over the block pairs that the last run computed."""
+    """Return sums over the block pairs that the last run computed."""
     found: dict[str, int] = {}
     for event in project.events():
         for name, count in event.get("levels", {}).items():
@@ -93,7 +93,7 @@ def test_a_damaged_earlier_artifact_tells_nothing(project: Project) -> None:
 
 
 def brightness(images: Any, image: Any) -> Any:
-    """A metric of a user's own."""
+    """Return a distance, as a user's metric does."""
     return np.abs(images.mean(axis=(1, 2, 3)) - image.mean())
 
 
@@ -116,6 +116,6 @@ def test_other_metrics_come_to_the_same(tmp_path: Path, metric: tuple[str, ...])
 
 
 def corners(image: Any) -> str:
-    """A bit for each of 64 cells, set where it is brighter than the mean."""
+    """Return a bit for each of 64 cells, set where the cell is brighter than the mean."""
     small = np.asarray(Image.fromarray(np.asarray(image)).convert("L").resize((8, 8)))
     return np.packbits(small > small.mean()).tobytes().hex()

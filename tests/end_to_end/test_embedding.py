@@ -33,7 +33,7 @@ def project(tmp_path: Path) -> Project:
 
 
 def stages(project: Project) -> dict[str, tuple[int, int]]:
-    """Tasks that ran and that were current, by stage."""
+    """Return the numbers of tasks that ran and of current tasks, by stage."""
     record = json.loads((project.run_folder / "run.json").read_text())
     return {name: (each["tasks_run"], each["tasks_skipped"]) for name, each in record["stages"].items()}
 

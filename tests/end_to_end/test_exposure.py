@@ -56,7 +56,7 @@ def pixels_of(project: Project, path: str) -> np.ndarray:
 
 
 def mse(project: Project, a: str, b: str) -> float:
-    """The least over four turns of b, in integers."""
+    """Return the least distance over four turns of b, in integers."""
     least = min(plain.apart(pixels_of(project, a), pixels_of(project, b), 4, zero_mean=True))
     return least / SIDE**4
 

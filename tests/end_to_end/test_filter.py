@@ -36,7 +36,7 @@ def picture(tmp_path: Path, seed: int) -> bytes:
 
 
 def samples(tmp_path: Path, seeds: Iterator[int] | range, first: int = 0) -> list[tuple[str, bytes]]:
-    """Members of a WebDataset shard."""
+    """Return the members of a WebDataset shard."""
     members = []
     for number, seed in enumerate(seeds, start=first):
         members += [

@@ -33,7 +33,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def removed(opened: Opened, to: Path) -> set[str]:
-    """The last two names of each file that the exported plan removes."""
+    """Return the last two names of each file that the exported plan removes."""
     plan = read_plan(opened.saved("#export-plan", to))
     return {"/".join(file.path.split("/")[-2:]) for file, _ in plan.removed}
 
@@ -54,7 +54,7 @@ def test_a_cell_lists_its_clusters_and_one_folder_goes(browser: Any, project: Pr
         every = page.inner_text("#count")
         assert every.startswith("3 of 3 clusters")
         cell = page.locator("[data-cell]", has_text="75 %")
-        assert cell.get_attribute("title") == "4 of 4 images of two <b> are in one, 3 of 4 the other way round"
+        assert cell.get_attribute("title") == "4 of 4 images of two <b> are in one, 3 of 4 images of one are in two <b>"
         assert cell.inner_text() == "100 % · 75 %"
         assert len(json.loads(page.inner_text("#data"))["sharing"]) == 4
         assert page.locator("[data-cell]").count() == 5
@@ -62,12 +62,12 @@ def test_a_cell_lists_its_clusters_and_one_folder_goes(browser: Any, project: Pr
         opened.settle()
         assert page.inner_text("#sharing-said") == "clusters with images in two <b> and in one"
         assert page.inner_text("#count").startswith("3 of 3 clusters")
-        page.click("text=two <b> goes")
+        page.click("text=remove duplicates in two <b>")
         two = {"two <b>/0.jpg", "in/again.jpg", "two <b>/1.jpg", "two <b>/2.jpg"}
         assert removed(opened, tmp_path / "two.json") - {"three/0.jpg"} == two
-        page.click("text=one goes")
+        page.click("text=remove duplicates in one")
         one = removed(opened, tmp_path / "one.json") - {"three/0.jpg"}
-        assert one == {"one/0.jpg", "one/2.jpg"}, "a reference image stays"
+        assert one == {"one/0.jpg", "one/2.jpg"}, "a reference image is kept"
         page.click("#sharing-close")
         opened.settle()
         assert page.inner_text("#count") == every
@@ -80,7 +80,7 @@ def test_a_cell_keeps_to_its_two_folders(browser: Any, project: Project, tmp_pat
         page.locator("[data-cell][title*='three are in']", has_text="100 %").first.click()
         opened.settle()
         assert page.inner_text("#count").startswith("1 of 3 clusters, 4 images")
-        page.click("text=three goes")
+        page.click("text=remove duplicates in three")
         assert removed(opened, tmp_path / "three.json") >= {"three/0.jpg"}
         page.click("#sharing-close")
         opened.settle()

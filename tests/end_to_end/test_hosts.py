@@ -14,7 +14,7 @@ from tests.end_to_end.hosts import Hosts, dask_on, impossible
 
 NAMES = ("scheduler", "worker1", "worker2", "driver")
 CUT = 6.0
-"""Seconds without a wire."""
+"""Seconds for which a host has no network."""
 
 
 pytestmark = [pytest.mark.drawn, pytest.mark.slow]

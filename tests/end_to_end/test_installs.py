@@ -21,7 +21,7 @@ COMPILE = (
     "import numpy as np; from stages.kernels.measure import native; a = np.zeros((2, 8), np.uint8); i = np.arange(2);"
     "native.sums(a, a, i, i, 9)"
 )
-"""What a run over more than 11,000 images compiles, in part."""
+"""Code that compiles some of the kernels that a run over more than 11,000 images compiles."""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def loaded(environment: Environment) -> str:
 
 
 def own(environment: Environment) -> list[str]:
-    """The folders of this program among the installed packages."""
+    """Return the folders of this program among the installed packages."""
     return [name for name in ("pipeline", "stages") if (environment.packages / name).exists()]
 
 
@@ -91,7 +91,7 @@ def test_a_wheel_runs_without_a_clone(built: Path, tmp_path: Path) -> None:
     demo = environment.run("fast-diff", "demo")
     assert demo.returncode == 0, demo.stderr
     make_images(environment.home / "Pictures", 10)
-    for command in demo.stdout.partition("now on your folder:")[2].splitlines():
+    for command in demo.stdout.partition("to find duplicates in your own folder:")[2].splitlines():
         shell = f"PATH={environment.folder}/bin:$PATH; {command}"
         ended = subprocess.run(
             ["bash", "-c", shell], cwd=environment.home, env={"HOME": str(environment.home), "PATH": "/usr/bin:/bin"},
@@ -118,7 +118,7 @@ for folder in sorted({path.parent for path in pathlib.Path(sys.argv[1]).glob("*/
 
 
 def test_the_lowest_versions_work(source: Path, tmp_path: Path) -> None:
-    """They also read what the newest ones have written: results are for everyone's pandas."""
+    """The lowest versions also read results that the newest versions wrote."""
     if not (python := pythons().get(11)):
         pytest.skip("no Python 3.11 here, the lowest that is supported")
     environment = Environment.made(tmp_path, python, "--without-pip")

@@ -124,7 +124,7 @@ def reader(
 
 
 def kept_somewhere(found: Library) -> None:
-    """Of each planted pair, the original or the duplicate is still in the library."""
+    """The original or the duplicate of each planted pair is still in the library."""
     assert [pair for pair in found.copies.items() if not any(path.exists() for path in pair)] == []
 
 
@@ -163,7 +163,7 @@ def test_a_backup_folder_goes_and_comes_back(made: tuple[Library, Path], reader:
 
 
 def test_all_duplicates_go_by_rules_and_come_back(made: tuple[Library, Path], reader: Reader) -> None:
-    """Without merging, an image stays whose companion would be lost."""
+    """Without merging, an image whose companion would be lost is kept."""
     found, page = made[0], reader.page
     before = found.files()
     page.click("#open-rules")

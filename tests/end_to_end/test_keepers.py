@@ -19,7 +19,7 @@ BARE = {"plot": {"pairs": 0, "clusters": 0, "page": 0}, "partition": {}}
 def test_originals_stay_whatever_the_folders_are_called(
     metadata: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`verify` finds the same keepers, and whoever asks is told why they stay."""
+    """`verify` finds the same keepers, and `show` and `plan` give the reason of each keeper."""
     project = Project(tmp_path, BARE)
     planted = plant(tmp_path / "images", 2, metadata, seed=1)
     assert project.run() == 0

@@ -29,7 +29,7 @@ HERE = __name__
 
 
 def bits(image: np.ndarray) -> str:
-    """Which pixels are brighter than the mean, in hex."""
+    """Return which pixels are brighter than the mean, in hex."""
     grey = image.astype(int).sum(axis=2)
     return np.packbits(grey > grey.mean()).tobytes().hex()
 
@@ -168,7 +168,7 @@ their keeper and each other."""
 
 
 def make_library(folder: Path) -> None:
-    """Few images, of which each key changes some."""
+    """Make few images, some of which each key changes."""
     images = folder / "images"
     picture = Image.open(make_image(images / "first.jpg", 1, (640, 640)))
     picture.rotate(90).save(images / "turned.png")
@@ -210,14 +210,14 @@ def write_lists(folder: Path) -> None:
 
 
 def contents(project: Project) -> dict[tuple[str, str], object]:
-    """What the artifacts of a run hold, and the files beside them."""
+    """Return the content of a run's artifacts, and of the files beside the artifacts."""
     store = Store(project.run_folder)
     records = [store.record(stage.name, name) for stage in discover() for name in store.names(stage.name)]
     return {(record.stage, record.key): (record.content, record.rows, record.files) for record in records}
 
 
 def fresh(project: Project, case: Sequence[str]) -> dict[tuple[str, str], object]:
-    """What a run of its own makes."""
+    """Return the content of a separate run with the same settings."""
     alone = Project(project.folder)
     alone.config = project.config | {"output": str(project.folder / "alone")}
     assert alone.run(*case) == 0

@@ -29,7 +29,7 @@ def project(finished: Kept) -> Project:
 
 
 def told(project: Project, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    """What `fast-diff status --json` says of the levels."""
+    """Return the levels that `fast-diff status --json` prints."""
     capsys.readouterr()
     assert main(["status", "--json", str(project.yaml)]) == 0
     return dict(json.loads(capsys.readouterr().out)["pairs"]["levels"])
@@ -157,5 +157,5 @@ def test_a_failed_run_leaves_the_page_of_the_last_good_one(project: Project) -> 
 
 
 def failing(images: object, image: object) -> None:
-    """A metric that is none."""
+    """Raise an error, as a broken metric does."""
     raise ValueError("no distance")

@@ -33,7 +33,7 @@ class Door(NamedTuple):
         return not self.host.startswith("127.") and self.host != "::1"
 
     def shows_pages(self) -> bool:
-        """Whether what listens there speaks HTTP."""
+        """Return whether the socket speaks HTTP."""
         try:
             with socket.create_connection((self.host, self.port), 1) as connection:
                 connection.settimeout(1)
@@ -51,7 +51,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[ExitStack]:
 
 
 def section_of(kind: str, folder: Path, opened: ExitStack, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The config's section for a cluster of this kind, without a word on where it is to listen."""
+    """Return the config section for a cluster of this kind, without an address to listen at."""
     if kind == "ssh":
         connect = {"known_hosts": None, "port": opened.enter_context(ssh_host()), "client_keys": None}
         hosts = {"hosts": ["127.0.0.1"] * 3, "connect_options": connect, "remote_python": sys.executable}
@@ -64,7 +64,7 @@ def section_of(kind: str, folder: Path, opened: ExitStack, monkeypatch: pytest.M
 
 
 def doors() -> set[Door]:
-    """Sockets that processes with this test's mark listen at now, but for those of the test itself."""
+    """Return the sockets at which processes with this test's mark listen now, without the test's own sockets."""
     found = set()
     for process in psutil.process_iter():
         try:

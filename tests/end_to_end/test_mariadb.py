@@ -166,7 +166,7 @@ def test_a_second_export_is_refused_and_replace_puts_new_tables_there(
 
 @pytest.mark.parametrize("scheme", ["mariadb", "mysql"])
 def test_no_value_is_changed(scheme: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What no small run has: the ends of each type, texts longer than 64 KB, several artifacts in several batches."""
+    """Values include the limits of each type and texts longer than 64 KB, in several artifacts and batches."""
     monkeypatch.setattr(sql, "ROWS", 2)
     engine = create_engine(url.replace("mariadb", scheme, 1))
     long = "🧊" * 20_000 + "f" * 70_000

@@ -30,9 +30,9 @@ HEARD = {
     "stages/commands/apply/output.py",
     "stages/commands/demo/images.py",
 }
-"""Modules that print what others made: by `one_line`, all but `output.py`, whose lines are made of such names."""
+"""Modules that print names of files, and must call `one_line`; only `output.py` gets escaped names."""
 DATA = {"dumps", "to_json", "describe", "text_of", "schema_text", "script", "dot"}
-"""What makes text for machines, in which each name is escaped."""
+"""Functions that make text for machines, in which each name is escaped."""
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def test_whatever_is_printed_goes_through_one_line() -> None:
 
 
 def test_lines_of_an_error_are_given_apart() -> None:
-    """Where they are joined by a line break, one in a name can't be told from those between."""
+    """If error lines were joined by line breaks, a line break in a name would look like the start of an error."""
     errors = {kind.__name__ for kind in FastDiffError.__subclasses__()}
     joined = [
         f"{path.relative_to(ROOT)}:{call.lineno}"

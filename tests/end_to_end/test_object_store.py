@@ -40,9 +40,9 @@ from tests.stages.packing import pack
 
 IMAGES = 12
 OWN = {"run.json", ".events.jsonl", INDEX}
-"""Files that tell of one run, and differ between two with equal results."""
+"""Files that describe one run, and differ between two runs with equal results."""
 FOOTERS = 2
-"""Read by each run: of clusters and plot, whose names say nothing of what is in them."""
+"""Number of footers that each run reads: of cluster and plot, whose file names have no fingerprint."""
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def locally(project: Project) -> dict[str, bytes]:
 
 
 def visible(objects: dict[str, bytes]) -> dict[str, bytes]:
-    """Those that `Project.artifacts` would give."""
+    """Return the objects that `Project.artifacts` would return as files."""
     return {
         name: data
         for name, data in objects.items()
@@ -458,7 +458,7 @@ def test_options_are_in_no_fingerprint(project: Project, store: ObjectStore, buc
 def test_what_failed_is_said(
     project: Project, bucket: str, wrong: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Not that there is no run: nobody knows."""
+    """An error of the store must not be reported as a missing run."""
     monkeypatch.setattr(retries, "FIRST_PAUSE", 0.001)
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)

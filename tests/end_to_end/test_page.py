@@ -36,7 +36,7 @@ CLUSTERS = "cut.clusters.map(cluster => cluster.images.map(pathOf))"
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Not for longer: it runs an event loop in this thread."""
+    """A browser for one module only, since the browser's driver runs an event loop in this thread."""
     with playwright.sync_playwright() as started:
         browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
@@ -72,7 +72,7 @@ def os_name(name: bytes) -> str:
 
 
 class Opened:
-    """A page, and all that went wrong on it; `absent`: files that are not there, which it may complain of."""
+    """A page, and all errors on the page; `absent`: missing files that the page may report."""
 
     def __init__(self, browser: Any, path: Path, absent: str = "", **options: Any) -> None:
         self.context = browser.new_context(accept_downloads=True, **options)
@@ -102,7 +102,7 @@ class Opened:
         return self.page.evaluate(script)
 
     def until(self, script: str) -> None:
-        """Wait for what must become true; by questions, since the page's policy lets no script be made there."""
+        """Wait until an expression is true, by polling, since the page's policy forbids scripts made in the page."""
         for _ in range(200):
             if self.run(script):
                 return
@@ -110,7 +110,7 @@ class Opened:
         pytest.fail(f"never true: {script}")
 
     def settle(self) -> None:
-        """Let what was asked for on the next frame happen."""
+        """Wait until the work for the next frame is done."""
         self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def saved(self, button: str, to: Path) -> Path:
@@ -227,7 +227,7 @@ def test_filters_and_orders(opened: Opened) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("cluster", ["facing", "upright"])
 def test_compared_images_are_turned_and_mirrored_as_the_keeper(opened: Opened, cluster: str) -> None:
-    """By what the browser draws; the page itself may not read pixels of files."""
+    """The test compares what the browser draws, since the page may not read pixels of files."""
     opened.run(
         f"view.at = view.found.findIndex(each => each.images.some(image => data.name[image] === '{cluster}.png'))"
     )
@@ -317,7 +317,7 @@ def test_a_plan_holds_what_is_listed_and_nothing_left_alone(opened: Opened, tmp_
 
 @pytest.mark.slow
 def test_what_was_chosen_in_one_cut_holds_in_another(opened: Opened) -> None:
-    """In the chain of ever paler pictures: two of them are left alone, two are no duplicates, one of two is chosen."""
+    """Pictures of a chain that are skipped, dismissed or chosen in a smaller cluster are kept in the larger cluster."""
     chain = "cut.clusters.find(cluster => cluster.images.length > 4)"
     steps = opened.run(
         f"const all = {chain}.images, {{a, b, at}} = data.links; "
@@ -498,7 +498,7 @@ def test_it_fits_a_phone(browser: Any, project: Project, colours: str) -> None:
 
 @pytest.mark.slow
 def test_fifty_thousand_clusters(browser: Any, tmp_path: Path) -> None:
-    """Few of them stand in the document at a time, wherever one looks, and each can be reached."""
+    """The document holds few clusters at a time, at every scroll position, and each cluster can be reached."""
     clusters, per = 50_000, 3
     count = clusters * per
     path = large_page(tmp_path, clusters, per)

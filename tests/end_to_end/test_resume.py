@@ -41,7 +41,7 @@ def blocks(project: Project) -> int:
 
 
 def assert_only_one_block_moved(project: Project, decoded: int) -> None:
-    """One partition, its block, that block's pairs; once more each where a cut moved."""
+    """Assert that one partition, its block and the pairs of the block ran, or two of each if a cut moved."""
     ran = project.ran()
     assert project.decoded() == decoded
     assert ran["thumbnail"] <= 2
@@ -194,7 +194,7 @@ def test_one_artifact_lost(project: Project, stage: str, damage: str) -> None:
 
 
 def test_a_file_written_in_the_same_instant_is_seen(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its size and time are those of the last run; it was too young then to be trusted."""
+    """The file's size and time equal those of the last run, but the file was too young in that run to be trusted."""
     monkeypatch.setattr("stages.listing.stamps.RACY_NS", 3600 * 10**9)  # however long the machine takes to start a run
     young = time.time_ns()
     path = project.folder / "images" / "young.bmp"
@@ -276,7 +276,7 @@ def test_what_somebody_put_into_the_report_stays_there(project: Project) -> None
 
 
 def test_previews_are_taken_over_unless_they_are_damaged(project: Project) -> None:
-    """One that was made from a thumbnail, since the file was gone, is made again once that is back."""
+    """A preview made from a thumbnail, since the file was missing, is made again when the file is back."""
     before = {path: path.read_bytes() for path in (project.run_folder / "report" / "images").iterdir()}
     assert len(before) == 2 * (IMAGES // 10)
     os.utime(project.run_folder / "report" / "images", (LONG_AGO, LONG_AGO))

@@ -230,7 +230,7 @@ def test_the_choice_of_companions_and_metadata(own: Project, context: Any, tmp_p
         assert window.run("whyUnmergeable() === server.unmergeable"), "thumbnails of other sizes are other files"
 
         def merging(change: str) -> Any:
-            """What the switch is at once after a change; the next answer of the server may take the change back."""
+            """Return the switch's state directly after a change: the server's next answer may undo the change."""
             return window.run(f"({change}, drawAct(), [byId('merge').disabled, byId('merge-about').textContent])")
 
         missing = "exiftool is not installed"
@@ -344,7 +344,7 @@ def test_names_that_try_to_be_more_stay_text(context: Any, tmp_path: Path) -> No
 def test_a_backup_folder_goes_and_comes_back_in_few_clicks(
     context: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From the first look at the report to an undone clean-up, whatever the number of images."""
+    """The way from the report to an undone clean-up takes few clicks for any number of images."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     project = Project(tmp_path / "project")
     for seed in range(30):

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.drawn
 
 SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("threads", "local", "address")]
 KINDS = ("auto", *SLOW)
-"""Beside `synchronous`, which `expected` is computed by."""
+"""Kinds of schedulers besides `synchronous`, which computes `expected`."""
 
 
 @contextmanager
@@ -122,7 +122,7 @@ def test_a_task_that_fails_stays_alone(kind: str, tmp_path: Path) -> None:
 
 
 def is_worker(process: psutil.Process, folder: Path) -> bool:
-    """Whether this is a worker (a nanny's child) of the cluster in `folder`."""
+    """Return whether a process is a worker (a nanny's child) of the cluster in `folder`."""
     try:
         parent = process.parent()
         return bool(

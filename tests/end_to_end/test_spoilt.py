@@ -126,7 +126,7 @@ def target(folder: Path, chance: random.Random) -> Path:
 
 
 def contents(folder: Path) -> dict[str, Any]:
-    """What each artifact of a run holds, by digests of what is read of it, as every reader does; raises ConfigError."""
+    """Return digests of the content of each artifact of a run, as readers see the content. Raises ConfigError."""
     run = load_run(folder)
     found: dict[str, Any] = {}
     for stage in STAGES[:-1]:
@@ -150,7 +150,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 @dataclass
 class Attack:
-    """One spoilt file of a run, and what became of it."""
+    """One spoilt file of a run, and how the attack ended."""
 
     project: Project
     path: Path
@@ -172,7 +172,7 @@ class Attack:
             assert self.project.run(*overrides) == 0, self.how
 
     def remove(self) -> None:
-        """Do as one is told to."""
+        """Remove the file that a command named as damaged."""
         self.ended = "named"
         if self.path.is_dir():
             assert (self.path / "of the user").read_text() == "precious"
@@ -181,7 +181,7 @@ class Attack:
             self.path.unlink()
 
     def contents(self) -> dict[str, Any]:
-        """What the run holds, once a file that a reader names as damaged is removed and made again."""
+        """Return the content of the run, after removing and making again each file that a reader names as damaged."""
         try:
             return contents(self.project.run_folder)
         except ConfigError as error:
@@ -229,7 +229,7 @@ def damage_page(path: Path, column: str) -> None:
 
 @pytest.mark.parametrize(("stage", "column"), [("scan", "path"), ("cluster", "path")])
 def test_a_damaged_page_that_the_dates_are_read_from_is_made_again(kept: Kept, stage: str, column: str) -> None:
-    """It stopped every run, which said that the next one makes it again."""
+    """The next run makes the artifact with the damaged page again, and succeeds."""
     project = kept.again()
     before = project.artifacts()
     damage_page(sorted((project.run_folder / stage).glob("*.parquet"))[0], column)
@@ -243,7 +243,7 @@ def test_a_damaged_page_that_the_dates_are_read_from_is_made_again(kept: Kept, s
 def test_what_is_damaged_whenever_it_is_made_is_named(
     kept: Kept, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As on a disk that is about to fail."""
+    """An artifact that is damaged each time it is made, as on a failing disk, is named in one line."""
     project = kept.again()
     (project.run_folder / "report/dates.js").unlink()
     real = StoredArtifact.table
@@ -264,7 +264,7 @@ def test_what_is_damaged_whenever_it_is_made_is_named(
 def test_a_spoilt_list_of_racy_files_has_all_files_compared(
     kept: Kept, text: str | None, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Any file may have been on it: here one that was written to once more, with its size and time."""
+    """Any file may have been in the list, so a file that was rewritten with equal size and time is found."""
     project = kept.again()
     image = project.folder / "images" / "racy.bmp"
     for seed in (1, 2):

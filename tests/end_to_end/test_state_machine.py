@@ -37,7 +37,7 @@ from tests.end_to_end.driver import LONG_AGO, Project, make_image
 pytestmark = [pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning"), pytest.mark.drawn]
 NAMES = tuple(f"{folder}/{name}" for folder in ("a", "a/ü $x$", "b") for name in ("1.png", "2.jpg", "3.png", "\n.png"))
 OPERATIONS = ("replace", "rename", "unlink", "fsync", "mkdir", "rmdir", "link", "utime")
-"""Of `os`: before or after one of these a command may end."""
+"""Functions of `os` before or after which a command may be killed."""
 CHOICES: dict[str, list[Any]] = {
     "thumbnail.size": [[8, 8], [6, 6]],
     "pairs.threshold": [200, 30, 3000],
@@ -80,7 +80,7 @@ moments = st.integers(1, 120)
 
 
 class Library(RuleBasedStateMachine):
-    """Images in a folder, a run over them, and what may happen to both."""
+    """Images in a folder, a run over the images, and events that may happen to both."""
 
     kinds = ("synchronous",) * 30 + ("threads",)
     folder: Path
@@ -197,7 +197,7 @@ class Library(RuleBasedStateMachine):
     run_again = run_once_more = run  # rules are drawn evenly, and what the others do shows in a run
 
     def first_run(self) -> tuple[int, dict[str, bytes]]:
-        """Exit code and artifacts of a run into a folder that is not there yet."""
+        """Return the exit code and the artifacts of a run into a new folder."""
         key = repr((sorted(self.files().items()), self.project.config))
         if key not in self.clean:
             self.serial += 1
@@ -208,7 +208,7 @@ class Library(RuleBasedStateMachine):
         return self.clean[key]
 
     def compare(self, expected: dict[str, bytes]) -> None:
-        """Equal, but for pages in which a bit was flipped and that this run did not read: they can't be read at all."""
+        """Assert the expected artifacts, except unread artifacts with a flipped bit, which must be unreadable."""
         found = self.project.artifacts()
         assert found.keys() == expected.keys()
         for name in found:
@@ -241,7 +241,7 @@ class Library(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 200), how=st.sampled_from(("delete", "cut", "empty", "flip", "garbage")))
     def damage(self, number: int, how: str) -> None:
-        """Of report pages and previews only such damage as shows: their size is looked at, and their bytes are not."""
+        """Damage a file; report pages and previews also change in size, since runs check only their size."""
         found = sorted(path for path in self.project.run_folder.rglob("*") if path.is_file() and path.name != ".lock")
         if not found:
             return
@@ -297,7 +297,7 @@ class Library(RuleBasedStateMachine):
 
 
 class Thorough(Library):
-    """The same with more schedulers, and kills of processes at any moment."""
+    """The same state machine with more schedulers, and with kills of processes at any moment."""
 
     kinds = ("synchronous",) * 10 + ("threads", "threads", "local")
 
@@ -338,7 +338,7 @@ def ended(at: int, end: Callable[[], NoReturn]) -> Iterator[None]:
 
 
 def killed(words: list[str], at: int) -> int:
-    """The exit code of a command in a process of its own, which is killed at its `at`-th operation on files."""
+    """Return the exit code of a command in a separate process, which is killed at its `at`-th operation on files."""
     if child := os.fork():
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     code = 70

@@ -19,7 +19,7 @@ def verify(project: Project, run: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_a_false_figure_is_found_mended_and_gone(tmp_path: Path) -> None:
-    """Nobody else can see it: to `run` everything is current. What verify says to do is what mends it."""
+    """Only verify detects the wrong distance, since `run` finds nothing stale. The advice of verify repairs the run."""
     project = Project(tmp_path)
     make_images(tmp_path / "images", 40)
     assert project.run() == 0

@@ -18,7 +18,7 @@ from tests.end_to_end.test_schedulers import dask_cluster
 
 pytestmark = [pytest.mark.drawn, pytest.mark.slow]
 SLOW = {"MEDDLE_SLOW": "0.5"}
-"""Some 50 tasks take longer than it is quiet between two lines on a stage."""
+"""Delay of each task: some 50 tasks take longer than the pause between two lines on a stage."""
 PRELOAD = ("--preload", "tests.end_to_end.meddling")
 
 
@@ -34,7 +34,7 @@ def few(project: Project, count: int) -> None:
 
 
 def driven(project: Project, *options: str) -> str:
-    """What a run says that ends well."""
+    """Return the output of a run that succeeds."""
     ended = subprocess.run([*project.command(), *options], capture_output=True, text=True, timeout=120)
     assert ended.returncode == 0, ended.stderr
     return ended.stderr

@@ -21,7 +21,7 @@ PIPELINE = (
     *("pipeline.stage", "pipeline.messages", "pipeline.store.backends"),
     *("pipeline.machine.installation", "pipeline.machine.side_process"),
 )
-"""What stages know of the pipeline."""
+"""Modules of the pipeline that stages may import."""
 ARROWS = {
     "pipeline.messages": ("pipeline.messages",),
     "pipeline.machine": ("pipeline.machine", "pipeline.messages"),
@@ -50,14 +50,14 @@ NOT = {
     "stages.commands": ("pipeline.cli.main", "pipeline.cli.interface", "pipeline.cli.discovery"),
     "pipeline": ("pipeline.cli",),
 }
-"""Exceptions from these."""
+"""Exceptions from the rules of ARROWS."""
 LIBRARIES = {"array_api_compat", "blake3", "cupy", "numba", "numkong", "numpy", "scipy"}
-"""What kernels import beside the standard library."""
+"""Libraries that kernels may import besides the standard library."""
 
 
 @functools.cache
 def imported(path: Path) -> set[str]:
-    """Dotted names of all that a file imports."""
+    """Return the dotted names of all imports of a file."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -69,13 +69,13 @@ def imported(path: Path) -> set[str]:
 
 
 def module_of(name: str) -> str | None:
-    """The module of this project that a dotted name is, or is defined in."""
+    """Return the module of this project that a dotted name names, or that defines the name."""
     return next((each for each in (name, name.rpartition(".")[0]) if each in MODULES), None)
 
 
 @functools.cache
 def graph() -> dict[str, set[str]]:
-    """The modules of this project that each module imports."""
+    """Return the modules of this project that each module imports."""
     return {
         module: {found for name in imported(path) if (found := module_of(name))} - {module}
         for module, path in MODULES.items()
@@ -123,7 +123,7 @@ def test_arrows() -> None:
 
 
 def outside(module: str) -> set[str]:
-    """Top-level names that a module imports, but for those of Python itself."""
+    """Return the top-level names that a module imports, without Python's standard library."""
     return {name.split(".")[0] for name in imported(MODULES[module])} - sys.stdlib_module_names
 
 

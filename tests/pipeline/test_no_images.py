@@ -13,7 +13,7 @@ ALLOWED = {"SIG_BLOCK": "POSIX gives this name to the constant that holds signal
 
 
 def found(text: str) -> list[str]:
-    """The offending words of a line."""
+    """Return the offending words of a line."""
     for name in ALLOWED:
         text = text.replace(name, "")
     return [match[0] for match in WORDS.finditer(text)]

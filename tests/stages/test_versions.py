@@ -18,9 +18,9 @@ PINNED: dict[str, tuple[int, str]] = {
     "hash": (3, "e60e93021de8c98d"),
     "embed": (1, "d1490f6c8fecc2a7"),
     "index": (2, "98e0a6ae3252e18c"),
-    "pairs": (4, "7e67eaeda49584cb"),
+    "pairs": (4, "65f0fc6455bf3ea0"),
     "cluster": (9, "dfabf8ee024d69cf"),
-    "plot": (17, "315b9dcfac921723"),
+    "plot": (17, "7fdbe7e69dd5919d"),
 }
 
 

@@ -30,7 +30,7 @@ from stages.listing.path_text import show
 GROUP = 100
 """Files in a group of acts; the changes of a group are synced together."""
 GROUP_BYTES = 256 << 20
-"""Bytes in a group: while a group is copied to another disk, its files are set aside."""
+"""Bytes in a group. Files have temporary names while their group is copied to another disk, so a group is small."""
 
 
 def apply(
@@ -50,13 +50,13 @@ def apply(
     merge_metadata  write metadata of removed images into a sidecar of the kept image
 
     Raises OSError where the journal can't be written."""
-    forecast, beside = DryRunChecks(action, to), Companions(plan, companions, action, merge_metadata)
-    merging = Merges(plan, beside) if merge_metadata else None
+    forecast, companion_files = DryRunChecks(action, to), Companions(plan, companions, action, merge_metadata)
+    merging = Merges(plan, companion_files) if merge_metadata else None
     tally.total = sum(len(cluster.remove) for cluster in plan.clusters)
     with Folders() as folders:
         for group in _groups(plan):
             for planned in group:
-                _prepare(planned, plan, action, forecast, folders, beside)
+                _prepare(planned, plan, action, forecast, folders, companion_files)
             acts = journal if action != REPORT else None
             merges = merging.of(group, folders, write=acts is not None) if merging else []
             if acts:
@@ -64,7 +64,7 @@ def apply(
             folders.close()
             for merge in merges:
                 tally.merge(merge.path if merge.tags else None, merge.conflicts)
-                beside.forget(merge.path.parent)
+                companion_files.forget(merge.path.parent)
                 yield from merge.lines(acts is not None)
             for planned in group:
                 yield _line(planned, action, bool(journal), tally)
@@ -73,7 +73,7 @@ def apply(
 def _groups(plan: RemovalPlan) -> Iterator[list[Planned]]:
     """Yield the files to remove in groups, sorted by folder.
 
-    So few folders are synced per group."""
+    The order by folder lets a group sync few folders."""
     planned = []
     for cluster in plan.clusters:
         kept = KeptImages(cluster)

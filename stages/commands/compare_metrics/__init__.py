@@ -42,7 +42,7 @@ COMMAND = Command(
     "With --out: write all matches with the distances of both runs as Parquet.",
     examples={
         "fast-diff compare-metrics outputs/Pictures outputs/pdq": "counts",
-        "fast-diff compare-metrics outputs/Pictures outputs/pdq --out both.parquet": "and every match, in a file",
+        "fast-diff compare-metrics outputs/Pictures outputs/pdq --out both.parquet": "counts; all matches in a file",
     },
     arguments=(
         _run("a"),

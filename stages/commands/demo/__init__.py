@@ -28,7 +28,7 @@ def demo(folder: Path, quiet: bool, log_format: str) -> int:
     record = run_and_report(config, stages, quiet, log_format)
     if not record.exit_code and not quiet and log_format == "text":
         show(load_run(config.folder), Console())
-        say("now on your folder:  fast-diff run ~/Pictures")
+        say("to find duplicates in your own folder:  fast-diff run ~/Pictures")
     return record.exit_code
 
 
@@ -36,8 +36,8 @@ COMMAND = Command(
     "demo",
     "set up",
     does="make a few images with known duplicates, and find them",
-    help="Make a small folder of images with known duplicates, run on it, and show the clusters. The results are in "
-    "./outputs/demo.",
+    help="Make a small folder of images with known duplicates, find the duplicates, and show the clusters. The "
+    "results are in ./outputs/demo.",
     examples={"fast-diff demo": "images in ./outputs/demo-images", "fast-diff demo /tmp/images": "images elsewhere"},
     arguments=(
         Argument(

@@ -32,7 +32,7 @@ from stages.commands.results.levels import (
 )
 
 PAGE = "report/work.html"
-VERSION = 4
+VERSION = 5
 """Raise this number when the look of the page changes."""
 
 log = logging.getLogger("fast_diff")

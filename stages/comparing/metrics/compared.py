@@ -18,7 +18,7 @@ Shape = tuple[int, int, int]
 class BlockImages(NamedTuple):
     """The images of a block that are compared: the input of a metric.
 
-    rows        the images' rows of the index
+    rows        the images' rows in the table of the stage `index`
     thumbnails  reads the images' thumbnails
     vectors     computes the vectors of the images' coarse sums, float32 (n, d)"""
 

@@ -38,7 +38,7 @@ class Embedding:
 
     @staticmethod
     def symmetric(comparison: Comparison) -> bool:
-        """See `Mse.symmetric`."""
+        """Return whether the distance of a and b equals the distance of b and a."""
         return comparison.turns == 1
 
     @property
@@ -94,8 +94,8 @@ class Embedding:
             if not norms.all():
                 bad = paths[int(np.flatnonzero((norms == 0).any(axis=1))[0])].as_py()
                 raise TaskError(
-                    f"{self._name}: expected vectors with a direction, got zeros for {bad}; return others, or set "
-                    "pairs.embedding_distance=squared"
+                    f"{self._name}: expected vectors with a direction, got zeros for {bad}; return other vectors, or "
+                    "set pairs.embedding_distance=squared"
                 )
             np.divide(whole, norms[..., None], out=whole, casting="same_kind")
         elif norms.max(initial=0) > LONGEST:

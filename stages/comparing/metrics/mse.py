@@ -37,9 +37,8 @@ class Mse:
     def symmetric(comparison: Comparison) -> bool:
         """Return whether the distance of a and b equals the distance of b and a.
 
-        If not, identical images can't represent each other. An example are hashes and vectors with turns: the hash of a
-        turned image does not follow from the hash of the image, so turning b and turning a may give different
-        distances."""
+        If the distances differ, one of two identical images can't represent the other. The distances of hashes and
+        of embeddings may differ where turns are compared: turning b may give another distance than turning a."""
         return True
 
     def __init__(self, comparison: Comparison, shape: Shape, device: Device) -> None:
@@ -55,7 +54,9 @@ class Mse:
         self.kernel = Metric(
             zero_mean.measure_of(ignore, device),
             space,
-            lambda points, place: turned(points, backs[place]) if place else points,  # once for all right images
+            lambda points, place: (
+                turned(points, backs[place]) if place else points
+            ),  # turns all images of the second block at once
             None,
             shape[0] * shape[1] * shape[2],
             [

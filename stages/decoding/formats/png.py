@@ -25,7 +25,7 @@ CHUNK = struct.Struct(">I4s")
 PLAIN = {(8, 0): "L", (8, 2): "RGB", (8, 4): "LA", (8, 6): "RGBA"}
 """Pillow's mode by bits and colour type."""
 SILENT = frozenset({b"pHYs", b"tIME", b"bKGD", b"hIST", b"sBIT", b"gAMA", b"cHRM", b"sRGB"})
-"""Chunks that change no pixel and hold no recorded fact."""
+"""Chunks that change no pixel and hold no value that the table of thumbnails records."""
 END = b"\0\0\0\0IEND\xaeB`\x82"
 SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Samples of a pixel by colour type."""
@@ -46,7 +46,7 @@ PngImagePlugin.MAX_TEXT_CHUNK = MAX_TEXT_CHUNK
 def open_plain(data: bytes, max_pixels: int) -> Image.Image | None:
     """Return a decoded plain PNG, equal to Pillow's.
 
-    Returns None where a PNG is not plain, truncated or too large."""
+    Returns None if the PNG is truncated, too large or not plain."""
     if not data.startswith(SIGNATURE) or not data.endswith(END) or len(data) < len(SIGNATURE) + HEAD.size:
         return None
     length, name, width, height, bits, colour, *ways, checksum = HEAD.unpack_from(data, len(SIGNATURE))

@@ -37,7 +37,7 @@ class Format:
     def version(self) -> str | None:
         """Return the version of the format's library.
 
-        Returns None where missing or built without the feature."""
+        Returns None if the library is missing, or was built without the feature."""
         import PIL
         from PIL import features
 

@@ -1,6 +1,6 @@
 """Decode the first page of TIFFs that Pillow can't read or misreads.
 
-Such TIFFs hold floats of 16 or 64 bits or in colour, unsigned integers of 32 bits, or planes of 16 bits."""
+Such TIFFs hold floats of 16 or 64 bits, floats in colour, unsigned integers of 32 bits, or planes of 16 bits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from stages.decoding.problems import Unreadable
 ASSOCIATED, SEPARATE = (1,), (2,)
 """TIFF's numbers for alpha in the first extra sample.
 
-Associated: colours are multiplied by alpha. Separate: colours are not. Other numbers mean no transparency."""
+Associated: colours are multiplied by alpha. Separate: colours are not multiplied by alpha. Other numbers mean no
+transparency."""
 
 
 def decode_tiff(data: bytes, max_pixels: int) -> tuple[Image.Image, str, int]:
@@ -27,8 +28,8 @@ def decode_tiff(data: bytes, max_pixels: int) -> tuple[Image.Image, str, int]:
 
     The image is L, RGB or RGBA; the orientation is 1 to 8.
 
-    Unsigned integers are scaled by their range, floats as in `wide.ends`, over all colours; signed integers from the
-    least to the greatest value.
+    Black and white are, for unsigned integers, the ends of the type's range; for signed integers, the least and the
+    greatest value of the page; for floats, the values that `wide.ends` returns for the whole page.
 
     Raises:
         Unreadable: the page is too large or of an unsupported kind.
@@ -72,7 +73,7 @@ def _colours(
 
 
 def _whole(kind: np.dtype[Any]) -> tuple[float, float]:
-    """Return the range of an integer type; 0 and 1 for floats, as for alpha."""
+    """Return the range of an integer type; 0 and 1 for floats, the range of float alpha."""
     return 0.0, 1.0 if kind.kind == "f" else float(np.iinfo(kind).max)
 
 

@@ -3,8 +3,8 @@
 const act = {digest: "", key: ""};  // the plan of the last dry run, and what it was made from
 const MOST_LINES = 200;
 
-const MERGES = "writes caption, keywords, people, rating, date and GPS that the image that stays lacks into its XMP sidecar";
-const NONE_TO_MERGE = "nothing to merge: each image that goes is the same file as its keeper, and has no XMP sidecar";
+const MERGES = "writes caption, keywords, people, rating, date and GPS that the kept image lacks into its XMP sidecar";
+const NONE_TO_MERGE = "nothing to merge: each removed image is the same file as its keeper, and has no XMP sidecar";
 
 // Why no metadata can be merged; empty where some may be.
 function whyUnmergeable() {

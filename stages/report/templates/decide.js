@@ -10,10 +10,11 @@ function changed(place) {
   steps();
 }
 
-// In a skipped or dismissed cluster every image stays, so single choices are refused.
+// In a skipped or dismissed cluster every image is kept, so single choices are refused.
 function settled(cluster) {
-  const is = isSkipped(cluster) ? "skipped" : isDismissed(cluster) ? "marked as not duplicates" : "";
-  if (is) say(`this cluster is ${is}; undo this first (u)`);
+  const is = isSkipped(cluster) ? "skipped; switch “skip” off first (s)"
+    : isDismissed(cluster) ? "marked as not duplicates; switch “not dup.” off first (d)" : "";
+  if (is) say(`this cluster is ${is}`);
   return is !== "";
 }
 

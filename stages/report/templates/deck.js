@@ -68,9 +68,9 @@ const decks = {
     settle(`keep only ${plain(data.name[image])}`, only(image));
   },
   both: () => settle("keep all", choices(present(), () => true)),
-  best: () => settle("all but the best", only(keeperOf(present()))),
+  best: () => settle("keep only the best", only(keeperOf(present()))),
   apart: () => {
-    if (present().images.length > MOST_DISMISSED) return say("too many pairs for this page; see fast-diff dismiss --cluster");
+    if (present().images.length > MOST_DISMISSED) return say(`too many pairs for this page; run fast-diff dismiss RUN --cluster ${present().number} --file FILE`);
     settle("not duplicates", pairsOf(present().images).map(pair => ["dismissed", pair, true]));
   },
   skip: () => settle("skip", present().images.map(image => ["skipped", image, true])),
@@ -120,7 +120,7 @@ function drawLarge(cluster, keeper, image, n) {
   fill(shown, image, cluster.images.length <= FEW);
   const keep = make("button", {type: "button", disabled: away, on: {click: () => decks.keep(n)}}, n < 9 ? `keep this (${n + 1})` : "keep this");
   keep.setAttribute("aria-label", `keep only ${name}`);
-  const badge = make("span", {className: "badge verdict"}, away ? "cleaned up" : contained.has(image) ? "container" : data.reference[image] ? "reference" : kept ? "keep" : "remove");
+  const badge = make("span", {className: "badge verdict"}, away ? "removed" : contained.has(image) ? "container" : data.reference[image] ? "reference" : kept ? "keep" : "remove");
   return make("figure", {className: `${kept ? "stays" : "goes"}${n === deck.image ? " at" : ""}`, on: {click: () => { deck.image = n; drawDeck(); }}}, box,
     make("figcaption", {}, make("span", {className: "line"}, badge, setBadge(image), keep, make("span", {className: "mse"}, distanceTo(keeper, image))),
       make("bdi", {className: "name"}, name), make("bdi", {className: "folder", title: plain(pathOf(image))}, plain(folderShown(cluster, image))),

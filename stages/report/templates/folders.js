@@ -1,9 +1,9 @@
-// The triangle of folders: a cell lists its clusters; then one of its two folders may go.
+// The triangle of folders: a cell lists its clusters; a button then removes the duplicates of one folder.
 
 const sharing = document.getElementById("sharing");
 const under = (path, folder) => path === folder || path.startsWith(folder.endsWith("/") ? folder : `${folder}/`);
 
-// Of nested folders, the outer one counts without the inner one.
+// Of two nested folders, the outer folder counts without the inner folder.
 function liesIn(image, folder, other) {
   const path = data.folders[data.folder[image]];
   return under(path, folder) && !(under(other, folder) && under(path, other));
@@ -17,7 +17,7 @@ function openCell(a, b) {
   const names = [data.sharing_names[a], data.sharing_names[b]].map(plain);
   document.getElementById("sharing-said").textContent = `clusters with images in ${names[0]} and in ${names[1]}`;
   for (const [id, goes] of [["first-goes", 0], ["second-goes", 1]]) {
-    document.getElementById(id).textContent = `${names[goes]} goes`;
+    document.getElementById(id).textContent = `remove duplicates in ${names[goes]}`;
     document.getElementById(id).title = `remove the duplicates in ${names[goes]}, keep those in ${names[1 - goes]}`;
   }
   refresh();
@@ -30,7 +30,7 @@ function closeCell() {
   refresh();
 }
 
-// In the listed clusters, the images of one folder go, and those of the other folder stay.
+// In the listed clusters, remove the images of one folder, and keep the images of the other folder.
 function removeFrom(goes) {
   const [from, into] = [filter.folders[goes], filter.folders[1 - goes]], changes = [];
   for (const cluster of view.found) {

@@ -1,4 +1,4 @@
-// The reader's decisions: each one goes through `decide`, is stored, and can be undone and made again.
+// The reader's decisions: each one goes through `decide`, is stored, and can be undone and redone.
 
 const own = new Set(data.dismissed.map(([a, b]) => pairOf(a, b)));  // pairs dismissed in the run's config
 const storageKey = `fast-diff:${data.mark}`;
@@ -38,7 +38,7 @@ function travel(does) {
   past.done += does === "undo" ? -1 : 1;
   (does === "undo" ? step.before : step.after).forEach(put);
   remember();
-  say(`${does === "undo" ? "undone" : "made again"}: ${step.label}`);
+  say(`${does === "undo" ? "undone" : "redone"}: ${step.label}`);
   shownAgain((does === "undo" ? step.before : step.after));
 }
 
@@ -61,7 +61,7 @@ function remember() {
     const kept = {choice: [...choice], skipped: [...skipped], dismissed: [...dismissed], reviewed: [...reviewed], taken};
     localStorage.setItem(storageKey, JSON.stringify(kept));
   } catch {
-    say("this browser can't store your choices: export a plan before you leave the page");
+    say("this browser can't store your decisions: export a plan before you leave the page");
   }
 }
 function recall() {

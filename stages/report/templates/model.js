@@ -29,7 +29,7 @@ data.clusters.forEach((size, place) => {
   whole.fill(place, first, first + size);
 });
 
-// Why the run's keeper stays; a keeper that the reader chose has no reason.
+// Why the run chose the keeper; a keeper that the reader chose has no reason.
 const reasonOf = image => starts[whole[image]] === image ? data.reasons[data.reason[whole[image]]] : "";
 
 function recut(threshold) {
@@ -59,15 +59,15 @@ function recut(threshold) {
   }
 }
 
-// The keeper is the first image that stays. A choice replaces the proposed keeper only if the choice covers all images
-// of this cluster. Images that were skipped or dismissed at another threshold stay, too.
+// The keeper is the first kept image. A choice replaces the proposed keeper only if the choice covers all images
+// of this cluster. Images that were skipped or dismissed at another threshold are kept, too.
 function keeperOf(cluster) {
   const here = gone.size ? cluster.images.filter(image => !gone.has(image)) : cluster.images;
   const images = here.length ? here : cluster.images;
   const chosen = images.every(image => choice.has(image)) ? images.find(image => choice.get(image)) : undefined;
   return chosen ?? images.find(image => choice.get(image) !== false) ?? images[0];
 }
-// Why an image always stays; images inside containers stay, since no command changes a container.
+// Why an image is always kept; images inside containers are kept, since no command changes a container.
 const contained = new Set(data.contained);
 const fixedBy = image => contained.has(image) ? "inside a container" : data.reference[image] ? "in a reference folder" : "";
 const stays = (image, keeper) => image === keeper || data.reference[image] === 1 || choice.get(image) === true

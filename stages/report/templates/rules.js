@@ -6,7 +6,7 @@ const formatRank = image => {
   const name = data.formats[data.format[image]], place = FORMATS.indexOf(name === "MPO" ? "JPEG" : name);
   return place < 0 ? FORMATS.length : place;
 };
-// A key for each image; the image with the least key stays, and earlier images of the cluster where keys tie.
+// A key for each image; the image with the least key is kept; of equal keys, the first image of the cluster.
 const ruleKeys = {
   prefer: folder => image => within(image, folder) ? 0 : 1,
   avoid: folder => image => within(image, folder) ? 1 : 0,
@@ -62,16 +62,16 @@ function drawRules() {
   const [name] = chosenRule(), {scope, changes, clusters} = rulePlan();
   byId("rule-folder-row").hidden = !needsFolder(name);
   const selected = ruleScope() !== view.found;
-  byId("rule-scope").textContent = `for the ${counted(scope.length, selected ? "selected cluster" : "listed cluster")}`;
+  byId("rule-scope").textContent = `the ${counted(scope.length, selected ? "selected cluster" : "listed cluster")}`;
   const sum = part => clusters.reduce((total, each) => total + each[part].length, 0);
   const bytes = part => clusters.reduce((total, each) => total + bytesOf(each[part]), 0);
   const keepers = clusters.filter(({before, after}) => before !== after).length;
   byId("rule-preview").textContent = needsFolder(name) && !chosenRule()[1] ? "choose a folder"
     : !changes.length ? "this rule changes nothing here"
-      : `${counted(clusters.length, "cluster")} would change: ${counted(keepers, "other keeper")}; to remove: `
+      : `${counted(clusters.length, "cluster")} would change: ${counted(keepers, "new keeper")}; to remove: `
         + `${grouped(sum("went"))} → ${counted(sum("go"), "image")}, ${humanBytes(bytes("went"))} → ${humanBytes(bytes("go"))}`;
   byId("rule-list").replaceChildren(...clusters.slice(0, 50).map(({cluster, before, after}) => make("li", {},
-    `Cluster ${cluster.number}: `, make("bdi", {}, plain(data.name[before])), before === after ? " stays the keeper"
+    `Cluster ${cluster.number}: `, make("bdi", {}, plain(data.name[before])), before === after ? " is still the keeper"
       : " → ", before === after ? "" : make("bdi", {}, `${plain(data.name[after])} (${plain(folderShown(cluster, after))})`))));
   byId("rule-apply").disabled = !changes.length;
 }

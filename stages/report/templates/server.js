@@ -8,7 +8,7 @@ async function ask(path, body) {
     method: "POST", headers: {"content-type": "application/json"}, body: JSON.stringify({mark: data.mark, ...body})};
   const answer = await fetch(path, {...how, cache: "no-store", redirect: "error"});
   const found = answer.headers.get("content-type")?.startsWith("application/json") ? await answer.json() : {};
-  if (!answer.ok) throw Object.assign(new Error(found.error ?? `the server refused this (${answer.status})`), {status: answer.status});
+  if (!answer.ok) throw Object.assign(new Error(found.error ?? `the server refused the request (${answer.status})`), {status: answer.status});
   return found;
 }
 
@@ -70,7 +70,7 @@ function absorb(state, visit = false) {
   server.journals = state.journals;
   server.unmergeable = state.unmergeable;
   if (visit && changes.length) shownAgain(changes);
-  else if (visit) say("nothing left to undo or to redo");
+  else if (visit) say("nothing to undo or redo");
   else if (news || away) refresh(true);
   steps();
   drawAct();

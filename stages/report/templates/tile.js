@@ -1,7 +1,7 @@
 // One cluster of the list, and one image of a cluster.
 
 const MANY = 24;
-const STATES = {open: "", chosen: "chosen by you", skipped: "skipped", dismissed: "not duplicates", acted: "cleaned up"};
+const STATES = {open: "", chosen: "chosen by you", skipped: "skipped", dismissed: "not duplicates", acted: "removed"};
 
 const previewOf = image => serving ? `preview/${image}?of=${data.mark}` : data.preview[image]
   ? `images/${data.digest[image].slice(0, 20)}-${data.previews}${["", "", "-small", "-raw", "-raw-small"][data.preview[image]]}.jpg`
@@ -71,7 +71,7 @@ function drawImage(cluster, keeper, place, image, n) {
   const look = make("button", {type: "button", className: "look", title: "compare (Enter)", aria: {label: `compare ${name}`},
     on: {click: () => { go(place, n); openCompare(); }}}, shown);
   fill(shown, image, false);
-  const said = away ? make("span", {className: "badge"}, "cleaned up")
+  const said = away ? make("span", {className: "badge"}, "removed")
     : data.reference[image] ? make("span", {className: "badge", title: `always kept: ${fixedBy(image)}`}, contained.has(image) ? "container" : "reference")
       : switching("keep", {on: kept, label: `keep ${name}`, click: () => toggleStays(place, n)});
   return make("li", {className: `${away ? "away" : kept ? "stays" : "goes"}${image === keeper ? " keeper" : ""}`
@@ -94,7 +94,7 @@ function folderShown({images}, image) {
   return `${head ? "…/" : ""}${own.slice(head, own.length - tail).join("/")}/${tail ? "…" : ""}`;
 }
 
-// Why an image stays.
+// Why an image is kept.
 function whyOf(cluster, keeper, image) {
   if (!stays(image, keeper)) return "";
   if (fixedBy(image)) return fixedBy(image);
@@ -103,16 +103,16 @@ function whyOf(cluster, keeper, image) {
   if (image !== keeper) return choice.get(image) ? "chosen by you" : "not a duplicate of the keeper";
   if (cluster.images.every(each => choice.has(each))) return "keeper: chosen by you";
   const reason = reasonOf(image);
-  return reason ? `keeper: ${reason === METADATA ? moreMetadata(cluster, image) : reason}` : "keeper: first of those that stay";
+  return reason ? `keeper: ${reason === METADATA ? moreMetadata(cluster, image) : reason}` : "keeper: the first of the kept images";
 }
 const METADATA = "metadata that the others lack";
 function moreMetadata({images}, image) {
   const others = images.filter(each => each !== image).map(metadataOf);
   const more = metadataOf(image).filter(name => others.every(each => !each.includes(name)));
-  return more.length ? `has ${more.map(name => name === "GPS" ? name : `its ${name}`).join(" and ")}, the others have none` : METADATA;
+  return more.length ? `only this image has ${more.join(" and ")}` : METADATA;
 }
 
-// Names of the metadata that an image has, and what its keeper would lack if this image went.
+// Names of the metadata that an image has, and what the keeper lacks.
 const metadataOf = image => [data.gps[image] && "GPS", data.cameras[data.camera[image]] && "camera", data.taken[image] && "date",
   ...data.annotations[data.annotation[image]].split(" ")].filter(Boolean);
 function noteOf(cluster, keeper, image) {

@@ -52,7 +52,7 @@ const barHeight = () => getComputedStyle(byId("bar")).position === "sticky" ? by
 
 function countText() {
   const count = view.found.length, images = view.found.reduce((sum, cluster) => sum + cluster.images.length, 0);
-  const more = count > most() ? `; the list shows the first ${grouped(most())}, use filters for the others` : "";
+  const more = count > most() ? `; the list shows the first ${grouped(most())}: filter to see other clusters` : "";
   return `${grouped(count)} of ${counted(cut.clusters.length, "cluster")}, ${counted(images, "image")}${more}`;
 }
 

@@ -31,7 +31,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def offered(words: str, shell: str = "bash") -> list[str]:
-    """What is offered for the last word of a command line, in this process: a shell asks by the same variables."""
+    """Return the completions of the last word of a command line, in this process, by a shell's variables."""
     typed = words.split(" ")
     last = len(typed) - 1
     asked = {"_FAST_DIFF_COMPLETE": f"{shell}_complete", "COMP_WORDS": words, "COMP_CWORD": str(last)}

@@ -62,7 +62,7 @@ def test_auto_runs_small_runs_in_this_process(
     keys: dict[str, Any], tasks: int, report: bool, own_process: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Started(Exception):
-        """Dask would start now."""
+        """Signal that Dask would start."""
 
     def starts(*_: Any) -> None:
         raise Started

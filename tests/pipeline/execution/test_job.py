@@ -25,7 +25,7 @@ def job(folder: Path) -> StoredJob:
 
 
 def made(folder: Path, fingerprint: str, *pages: str) -> None:
-    """A task that ended: its artifact, and the files beside that."""
+    """Run a task that publishes an artifact and files beside the artifact."""
     task = job(folder)
     for page in pages:
         task.publish(f"page/{page}", page.encode())
@@ -34,7 +34,7 @@ def made(folder: Path, fingerprint: str, *pages: str) -> None:
 
 
 def test_an_artifact_does_not_speak_for_files_that_come_after_it(tmp_path: Path) -> None:
-    """Also where the task that writes them is cut short."""
+    """Publishing a changed file retires the artifact, even if the task ends before the other files are written."""
     made(tmp_path, "a", "one", "two")
     task = job(tmp_path)
     assert (tmp_path / "total" / "total.parquet").exists()

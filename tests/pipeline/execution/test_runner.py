@@ -115,7 +115,7 @@ def damage_page(artifact: Path) -> None:
 
 @pytest.mark.parametrize("window", [2, 3, 50])
 def test_an_input_that_many_find_damaged_is_made_again_for_all(folder: Path, window: int) -> None:
-    """While it is made again, others that read it are ready, under way, or become ready."""
+    """While the input is made again, other tasks that read the input are ready, running, or become ready."""
     toy_run(folder)
     expected = result(folder)
     damage_page(next((folder / "run" / "letters").glob("w00-*")))
@@ -220,7 +220,7 @@ def test_storage_that_has_worked_since_is_waited_for_again(folder: Path, monkeyp
 
 
 class Window(SynchronousExecutor):
-    """Holds bundles until `window` of them wait, and records how many it was given."""
+    """An executor that holds bundles until `window` bundles wait, and records the number of bundles."""
 
     window = 3
 
@@ -246,7 +246,7 @@ def test_the_window_is_never_exceeded_and_always_used(folder: Path) -> None:
 
 
 class Deadly(Window):
-    """One task kills its worker, and Dask blames all that waited there."""
+    """An executor in which one task kills its worker, and Dask blames all tasks that waited on the worker."""
 
     culprit = ("letters", "w01")
 

@@ -26,7 +26,7 @@ def test_a_task_computes_once_unless_it_is_forced(folder: Path) -> None:
 
 
 def test_an_artifact_of_another_configuration_is_not_current(folder: Path) -> None:
-    """One with a name of its own is at the place of the one that is wanted."""
+    """An artifact with a fixed file name has the path of the wanted artifact, but another fingerprint."""
     toy_run(folder)
     store, name = Store(folder / "run"), "total.parquet"
     fingerprint = store.record("total", name).fingerprint

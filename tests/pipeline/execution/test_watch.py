@@ -21,7 +21,7 @@ class Clock:
         monkeypatch.setattr(module.time, "monotonic", lambda: self.now)
 
     def pass_by(self, seconds: float, watch: Watch) -> None:
-        """A second at a time, without any outcome."""
+        """Let time pass in steps of a second, without an outcome."""
         end = self.now + seconds
         while self.now < end:
             self.now += 1
@@ -29,7 +29,7 @@ class Clock:
 
 
 class Client:
-    """As much of Dask's as is asked for; `workers` None: its scheduler does not answer."""
+    """A stand-in for Dask's client; with `workers` None, the scheduler does not answer."""
 
     def __init__(self, workers: int | None) -> None:
         self.workers = workers

@@ -29,7 +29,7 @@ print(anew, faults())
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library than glibc keeps memory as it likes")
 def test_memory_is_kept_and_threads_are_not_many() -> None:
-    """Under the setting that Dask's nannies hand to their workers."""
+    """The process has the environment that Dask's nannies give to workers."""
     environment = os.environ | {"MALLOC_TRIM_THRESHOLD_": "65536", "OMP_NUM_THREADS": "2"}
     done = subprocess.run([sys.executable, "-c", SHOWN], env=environment, capture_output=True, text=True, check=True)
     anew, kept = map(int, done.stdout.split())

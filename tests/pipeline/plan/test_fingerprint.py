@@ -83,7 +83,7 @@ class LaterParams(Params):
 
 
 def test_what_was_added_later_stays_out_while_it_changes_nothing() -> None:
-    """So artifacts of the version before stay current."""
+    """Artifacts of the earlier version stay current."""
     schema = pa.schema([("x", pa.int64())])
     before = Stage("s", 1, (), Params, schema)
     later = Stage("s", 1, (), LaterParams, schema, cache_key=CacheKey(added={"other.key": 3}))
@@ -153,7 +153,7 @@ def test_digests_of_encoded_parts_equal_digests_of_the_whole(values: list[Any]) 
 
 
 def test_the_encoding_stays_what_it_is() -> None:
-    """Another one would make every artifact there is stale."""
+    """A changed encoding would make every existing artifact stale."""
     value = {"b": [None, True, 1, -1.5, "ü", b"\1", (), {}], "a": Params(threshold=0.0)}
     assert encoded(value) == (
         rb'{"map":{"a":{"map":{"device":["str","cpu"],"threshold":["float","0x0.0p+0"]}},'
@@ -164,11 +164,11 @@ def test_the_encoding_stays_what_it_is() -> None:
 
 
 class Text(str):
-    """Equal to a text, and no `str` by its type."""
+    """A subclass of `str`: equal to a text, but of another type."""
 
 
 class Row(tuple):
-    """No tuple by its type."""
+    """A subclass of `tuple`."""
 
 
 def test_a_kind_of_its_own_is_encoded_as_what_it_is() -> None:
@@ -199,7 +199,7 @@ TABLE = pa.Table.from_pylist(ROWS, SCHEMA)
 
 
 def test_content_digests_stay_what_they_are() -> None:
-    """Others would make every artifact there is stale."""
+    """Changed digests would make every existing artifact stale."""
     assert " ".join(content(TABLE).values()) == (
         "2ae58616677f4f95189051282b2f6923 a99648512430982182a566b208e8c03b dff8d5cfc2bc4e74fcaf75501c78ba59 "
         "7c0dc2b7db4487b90dece02f20a18b27 f666c8b50a2a8d6dbc46f2c0f1f3f735 c3ed6363ef18b1b92cc69f6d212f4ddf "
@@ -227,7 +227,7 @@ def test_a_part_of_a_table_has_the_content_of_its_rows() -> None:
 
 @pytest.mark.parametrize("wide", [False, True])
 def test_short_pieces_are_digested_together_and_long_rows_at_once(wide: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """That changes no digest, but what is held."""
+    """Grouping changes the number of pieces in memory, and no digest."""
     monkeypatch.setattr(fingerprint, "TOGETHER", 3)
     width = fingerprint.WIDE + wide
     column = pa.array([bytes([n]) * width for n in range(7)], pa.binary(width))
@@ -240,7 +240,7 @@ def test_short_pieces_are_digested_together_and_long_rows_at_once(wide: bool, mo
 
 
 def test_what_lies_below_a_missing_value_does_not_count() -> None:
-    """Filters and joins leave there what was there before."""
+    """Filters and joins leave earlier bytes below missing values."""
     valid = pa.py_buffer(bytes([0b101]))
     offsets = pa.py_buffer(np.array([0, 1, 3, 4], np.int32))
     text = pa.py_buffer(b"axxb")

@@ -36,7 +36,7 @@ def declare(monkeypatch: pytest.MonkeyPatch, name: str, **changes: Any) -> None:
 
 
 def judged(folder: Path, name: str, read_only: bool = False, **params: Any) -> Verdict:
-    """What is found of the task `name` where all its inputs are current."""
+    """Return the verdict on the task `name`, whose inputs are current."""
     _, resolver = toy_plan(folder, **params)
     resolver.read_only = read_only
     with resolver.footers:
@@ -44,7 +44,7 @@ def judged(folder: Path, name: str, read_only: bool = False, **params: Any) -> V
 
 
 def verdicts(resolver: Resolver) -> dict[str, Verdict]:
-    """All tasks in order, as far as their inputs are known."""
+    """Return the verdicts on tasks in order, while the inputs are known."""
     found: dict[str, Verdict] = {}
     receipts: dict[tuple[str, str], Any] = {}
     for address, node in sorted(resolver.plan.nodes.items(), key=lambda item: item[1].rank):
@@ -58,7 +58,7 @@ def verdicts(resolver: Resolver) -> dict[str, Verdict]:
 
 
 def retire(folder: Path, stage: str) -> Path:
-    """Put the artifacts of a stage aside; where they lie then."""
+    """Retire the artifacts of a stage; return the folder of retired artifacts."""
     Store(folder / "run").retire_all_but(stage, frozenset())
     return folder / "run" / stage / RETIRED
 
@@ -109,7 +109,7 @@ def test_the_latest_artifact_to_build_on_comes_first(folder: Path, monkeypatch: 
 def test_a_single_artifact_builds_on_the_last_one_with_the_inputs_of_its_time(
     many: int, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Five of the fifteen inputs change: too many to try the versions of each with those of each other."""
+    """Five of the fifteen inputs change, so the resolver can't try every combination of versions."""
     monkeypatch.setattr("pipeline.execution.task.MANY", many)
     sums: list[int] = []
 
@@ -193,7 +193,7 @@ def test_who_only_looks_moves_nothing(folder: Path) -> None:
 
 
 def test_what_was_taken_back_is_no_longer_among_the_retired(folder: Path) -> None:
-    """It may turn out damaged in the same run, and must be made again then."""
+    """A restored artifact may turn out damaged in the same run, and the run must then make the artifact again."""
     toy_run(folder)
     retire(folder, "letters")
     _, resolver = toy_plan(folder)
@@ -245,7 +245,7 @@ def test_errors_that_may_pass_are_tried_again(folder: Path, monkeypatch: pytest.
 
 
 def test_the_fingerprint_takes_in_what_is_read_and_no_more(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of each input the columns that the stage reads, and its key: where inputs change places, so does the result."""
+    """The fingerprint covers each input's key and the columns that the stage reads: the order of inputs matters."""
     _, resolver = toy_plan(folder)
     resolver.footers.close()
     (wide,) = (node for address, node in resolver.plan.nodes.items() if address == ("pairs", "w00.w01"))
@@ -295,7 +295,7 @@ def test_a_receipt_that_is_foreseen_is_the_one_that_comes(folder: Path) -> None:
 
 
 def test_an_artifact_counts_only_with_the_files_beside_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are there with the right size; of one that is taken back, with the right bytes, too."""
+    """Files must have the recorded size; files of a restored artifact must also have the recorded bytes."""
 
     def compute(inputs: Inputs, params: Letters, job: Job) -> Result:
         return Result((toy.letters(inputs, params, job),), files=(job.publish(f"side/{job.task.key}.txt", b"text"),))

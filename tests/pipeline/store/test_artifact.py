@@ -48,7 +48,7 @@ def test_rows_are_taken_from_the_row_groups_that_hold_them(artifact: StoredArtif
 
 
 def test_a_picture_that_is_packed_is_not_read_from_where_it_would_lie(tmp_path: Path) -> None:
-    """By the first pictures a column is packed; those of a later row group may be none the smaller for it."""
+    """The first pictures decide that a column is compressed; pictures of later row groups may not shrink."""
     kind = pa.binary(3_072)
     noise = np.random.default_rng(0).integers(0, 256, (16, 3_072), dtype=np.uint8)
     values = [*(bytes([n]) * 3_072 for n in range(16)), *(row.tobytes() for row in noise)]
@@ -88,7 +88,7 @@ def test_tables_and_batches_carry_the_columns_that_are_asked_for_and_nothing_els
 
 
 def rewrite(path: Path, table: pa.Table, row_group: int = 16, **changes: Any) -> None:
-    """Another table under the same record, or with changed fields of it."""
+    """Write another table under the same record, or with changed fields of the record."""
     text = pq.read_metadata(path).metadata[METADATA]
     fields = json.dumps(json.loads(text) | changes).encode() if changes else text
     metadata = {METADATA: fields, METADATA_DIGEST: hashlib.sha256(fields).hexdigest().encode()}
@@ -96,7 +96,7 @@ def rewrite(path: Path, table: pa.Table, row_group: int = 16, **changes: Any) ->
 
 
 def reads(artifact: StoredArtifact) -> list[Any]:
-    """Every way to read an artifact."""
+    """Read an artifact in every way."""
     columns = ["path", "value"]
     return [artifact.table(columns), list(artifact.batches(columns)), artifact.take(columns, [0, 20])]
 

@@ -65,7 +65,7 @@ def test_sweep_has_nothing_to_do_on_an_object_store() -> None:
 
 
 def test_bytes_are_on_disk_before_the_name_and_nothing_is_written_in_place(tmp_path: Path) -> None:
-    """Who has the old file open, or another name of it, keeps the old bytes."""
+    """Readers with the old file open, and hard links to the old file, keep the old bytes."""
     target, other = tmp_path / "file", tmp_path / "other"
     target.write_bytes(b"old")
     other.hardlink_to(target)

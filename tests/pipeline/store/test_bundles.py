@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 class Bundles(SynchronousExecutor):
-    """Holds bundles as a scheduler would, ends them in any order, and remembers what it was given."""
+    """A stand-in for a scheduler that ends bundles in any order and records all bundles."""
 
     window = 8
     slots = 2
@@ -90,7 +90,7 @@ def test_a_call_that_its_bundle_had_no_time_for_is_sent_again(folder: Path) -> N
 
 
 class Dying(Bundles):
-    """The worker that meets one call dies each time, in the middle of its bundle."""
+    """A scheduler whose worker dies at one call, in the middle of a bundle, each time."""
 
     def work(self, calls: Sequence[Call]) -> Iterable[Outcome]:
         keys = [call.address for call in calls]
@@ -229,7 +229,7 @@ def test_runs_that_share_a_scheduler_do_not_answer_each_other(folder: Path, tmp_
 
 
 class Watched(Bundles):
-    """Remembers how many calls were held at a time."""
+    """A scheduler that records the greatest number of calls held at a time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -242,7 +242,7 @@ class Watched(Bundles):
 
 @pytest.mark.slow
 def test_what_is_live_does_not_grow_with_the_pairs(tmp_path: Path) -> None:
-    """Of a plan of nearly four times as many pairs no more is held at a time."""
+    """A plan with four times as many pairs holds no more calls at a time."""
     most = []
     for words in (45, 90):
         folder = tmp_path / str(words)

@@ -22,7 +22,7 @@ from pipeline.store.store import Store
 
 @dataclass(frozen=True)
 class Params:
-    """None."""
+    """No parameters."""
 
 
 LIBRARY = int(pa.__version__.partition(".")[0])

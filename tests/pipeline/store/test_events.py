@@ -31,7 +31,7 @@ def log(folder: Path, *lines: str) -> Path:
 
 
 def said(path: Path) -> None:
-    """A run that has something to tell, and ends."""
+    """Write the log of a run with an event."""
     new = EventLog(path)
     new.begin({"pairs": Workload(1, 1)})
     new.message("something")
@@ -39,7 +39,7 @@ def said(path: Path) -> None:
 
 
 def shortened(path: Path) -> list[dict[str, Any]]:
-    """What stays when the next run has something to tell."""
+    """Return the task events that the next run with events keeps."""
     said(path)
     return [json.loads(text) for text in path.read_text().splitlines() if json.loads(text)["event"] == "task"]
 
@@ -164,7 +164,7 @@ def fails(*_: object, **__: object) -> None:
 
 
 class Full(io.StringIO):
-    """A file on a full disk, which says so when it is written to."""
+    """A file on a full disk: every write raises OSError."""
 
     write = fails  # type: ignore[assignment]
 

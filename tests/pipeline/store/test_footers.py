@@ -32,7 +32,7 @@ def published(folder: Path, key: str, fingerprint: str = "f" * 64, filename: str
 
 
 def known(folder: Path) -> dict[str, Record]:
-    """All the records, by name, and how many footers had to be read for them."""
+    """Return all records by name, and the number of footers read."""
     with Footers(Store(folder)) as footers:
         return {name: footers.record("stage", name) for name in footers.names("stage")}
 
@@ -46,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def reads(folder: Path) -> int:
-    """How many footers are read to know all the records, which must be what the footers say."""
+    """Return the number of footers that are read for all records, and assert that the records equal the footers."""
     with mock.patch("pipeline.store.backends.files.read_record", side_effect=read_record) as read:
         records = known(folder)
     there = {path.name: path for path in (folder / "stage").glob("*.parquet")}
@@ -195,7 +195,7 @@ def test_the_first_run_in_a_folder_leaves_an_index(tmp_path: Path) -> None:
 
 
 def test_an_object_that_was_deleted_since_is_left_out() -> None:
-    """An artifact that was damaged, say, and dropped, after the index had learnt of it."""
+    """An artifact may be deleted, for example as damaged, after the index has recorded the artifact."""
     folder = place(f"memory://{uuid.uuid4().hex}")
     store = Store(folder)
     records = {key: Record("stage", key, "f" * 64, {}, {}) for key in ("kept", "dropped")}

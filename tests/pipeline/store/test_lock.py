@@ -57,7 +57,7 @@ def test_a_lock_whose_owner_was_killed_is_taken(tmp_path: Path) -> None:
 
 
 def spoilt(folder: Path, changes: dict[str, object], age: float) -> None:
-    """The lock of this process, altered, with a heartbeat so many seconds ago."""
+    """Write an altered lock of this process, with a heartbeat `age` seconds ago."""
     path = folder / ".lock"
     path.unlink(missing_ok=True)
     with RunLock(folder):
@@ -68,7 +68,7 @@ def spoilt(folder: Path, changes: dict[str, object], age: float) -> None:
 
 
 def is_taken(folder: Path) -> bool:
-    """Whether a new run takes the lock."""
+    """Return whether a new run takes the lock."""
     try:
         with RunLock(folder):
             return True
@@ -105,7 +105,7 @@ def test_who_counts_as_alive(tmp_path: Path, changes: dict[str, object], age: fl
 def test_the_same_without_proc(
     tmp_path: Path, changes: dict[str, object], age: float, taken: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on macOS: a number that was used again is no live owner there either."""
+    """A reused process number is no live owner, even without /proc, as on macOS."""
     monkeypatch.setattr(owner, "PROC", tmp_path / "no such folder")
     spoilt(tmp_path, changes, age)
     assert json.loads((tmp_path / ".lock").read_text()).keys() >= {"started", "pid", "token"}
@@ -126,7 +126,7 @@ def test_a_process_that_proc_hides_is_judged_by_its_heartbeat(tmp_path: Path, mo
 
 
 def test_another_namespaces_proc_tells_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A container that sees its host's /proc: a number there is another process."""
+    """In a container that sees the host's /proc, the same process number is another process."""
     (tmp_path / "self").symlink_to("4711")
     (tmp_path / str(os.getpid())).mkdir()
     (tmp_path / str(os.getpid()) / "stat").write_text("4711 (x) S " + "1 " * 30)
@@ -160,7 +160,7 @@ def test_a_run_in_another_pid_namespace_is_alive(tmp_path: Path) -> None:
 
 
 def test_one_taker_at_a_time_replaces_a_dead_lock(tmp_path: Path) -> None:
-    """Where the file system has locks, a second taker waits until the first one has looked and replaced."""
+    """On a file system with locks, a second process waits until the first process has checked and replaced the lock."""
     spoilt(tmp_path, {"started": "1"}, 0)
     with (tmp_path / ".lock.guard").open("w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
@@ -195,7 +195,7 @@ def test_a_file_system_without_locks_is_told_of(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize("links", [True, False])
 def test_a_lock_that_was_replaced_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
-    """Another host has taken the dead owner's lock between this one's look and its own taking; `flock` did not tell."""
+    """Another host takes the dead owner's lock after this host's check; `flock` does not report the other host."""
     if not links:
         monkeypatch.setattr(os, "link", no_such(errno.EPERM))
     spoilt(tmp_path, {"started": "1"}, 0)
@@ -337,7 +337,7 @@ def test_a_lock_that_is_gone_names_nobody_soon(tmp_path: Path) -> None:
 
 
 def test_the_sweep_of_a_live_owner_does_not_make_it_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sweep removes the waiting run's temporary file as that is looked at."""
+    """The sweep removes the waiting run's temporary file while the waiting run reads the file's time."""
     spoilt(tmp_path, {"host": "elsewhere"}, 0)
     stat, fstat = Path.stat, os.fstat
 

@@ -39,7 +39,7 @@ def test_what_is_published_can_be_read(tmp_path: Path) -> None:
 
 
 def test_the_digest_of_a_summary_tells_summaries_apart(tmp_path: Path) -> None:
-    """What reads an artifact runs again where its summary alone has changed."""
+    """Tasks that read an artifact run again if only the artifact's summary has changed."""
     store, tags = Store(tmp_path), set()
     for pairs in (3, 4):
         told = Record("stage", "k", "f" * 64, {}, {}, summary={"pairs": pairs})
@@ -48,7 +48,7 @@ def test_the_digest_of_a_summary_tells_summaries_apart(tmp_path: Path) -> None:
 
 
 def test_a_span_is_that_of_all_row_groups(tmp_path: Path) -> None:
-    """Whichever of them hold the least and the greatest value."""
+    """The least and the greatest value may be in any row group."""
     for number, paths in enumerate(
         (["m", "a", "n", "z", "l", "k"], ["z", "y", "m", "n", "b", "a"], ["a", "b", "m", "n", "y", "z"])
     ):
@@ -329,7 +329,7 @@ def test_rows_that_are_packed_or_have_holes_are_not(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("before", [0, 40])
 def test_whether_pictures_are_packed_is_told_by_the_first_32(tmp_path: Path, before: int) -> None:
-    """One flat picture among them does not count, and none of those before the rows that are written."""
+    """One flat picture among the 32 does not count, and pictures before the written rows do not count."""
     flat: list[bytes | None] = [bytes(PICTURE.byte_width)]
     schema = pa.schema([("picture", PICTURE)])
     table = pa.table([flat * before + flat + noise(40)], schema=schema).slice(before)

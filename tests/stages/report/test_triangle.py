@@ -20,7 +20,7 @@ def test_a_cell_has_both_shares_of_the_later_folder_first() -> None:
     (first,) = found.rows[1]
     assert first is not None
     assert (first.a, first.b, first.text, first.tint) == (1, 0, "<1 % · 100 %", TINTS)
-    assert first.title == "1 of 400 images of p/b are in p/a, 10 of 10 the other way round"
+    assert first.title == "1 of 400 images of p/b are in p/a, 10 of 10 images of p/a are in p/b"
     assert [cell and cell.text for cell in found.rows[2]] == [None, "0 % · 50 %"]
 
 

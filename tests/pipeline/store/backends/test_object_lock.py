@@ -240,7 +240,7 @@ OTHER = {"token": "of a successor", "host": "elsewhere"}
 
 
 def replaced_after_a_look(held: RunLock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another run takes the lock after this one has read it, and before it writes."""
+    """Another run takes the lock after this run has read the lock, and before this run writes the lock."""
     real = object_lock.read_tagged
 
     def look(path: Place) -> tuple[bytes, str]:
@@ -271,7 +271,7 @@ def test_s3_a_successor_is_never_deleted(store: ObjectStore, monkeypatch: pytest
 
 
 def test_s3_of_two_that_take_over_one_does(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The mark of the first was stale to the second: the put on condition still tells them apart."""
+    """The second run finds the first run's mark stale; the conditional put still lets only one run take the lock."""
     folder = place("s3://locks/two")
     storage.write_bytes(folder / ".lock", json.dumps({"token": "dead", "host": "x"}).encode())
     monkeypatch.setattr(owners, "DEAD_AFTER", -1.0)
@@ -328,7 +328,7 @@ def test_s3_a_store_that_knows_no_condition_is_written_to_all_the_same(
 def test_a_put_whose_answer_was_lost_counts_where_its_text_is_there(
     folder: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where an ETag is no digest of the text, the second try finds another one."""
+    """If an ETag is no digest of the text, the second try finds another ETag."""
 
     def changed(*_: object, **__: object) -> bool:
         raise conditional._Changed

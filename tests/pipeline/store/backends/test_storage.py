@@ -32,7 +32,7 @@ def folder(request: pytest.FixtureRequest) -> Iterator[Place]:
 
 @pytest.fixture
 def requests(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """What the file system is asked for: the method, and the bytes that came back."""
+    """Record each request to the file system: the method, and the number of bytes returned."""
     seen: list[tuple[str, int]] = []
 
     def watched(name: str) -> Any:
@@ -177,7 +177,7 @@ def test_no_room_for_the_temporary_file_is_said(folder: Place) -> None:
 
 
 class Busy:
-    """Fails so many times, each with the next of some errors."""
+    """A call that fails a number of times, with one error after the other."""
 
     def __init__(self, *errors: BaseException) -> None:
         self.errors, self.calls = list(errors), 0
@@ -197,7 +197,7 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 class HTTPClientError(Exception):
-    """As botocore has it: no OSError."""
+    """A stand-in for botocore's error, which is no OSError."""
 
     __module__ = "botocore.exceptions"
 

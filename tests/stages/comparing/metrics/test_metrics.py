@@ -412,7 +412,7 @@ VECTORS = {
     "by_content": rf"expected vectors of one length, got 3 numbers for x\.png and 2 for {ODD}",
     "by_turn": r"expected vectors of one length, got 2 and 3 numbers for turns of x\.png",
     "far": rf"expected vectors of length up to 1e\+18, got a longer vector for {ODD}",
-    "zeros": rf"expected vectors with a direction, got zeros for {ODD}; return others, or set .*=squared",
+    "zeros": rf"expected vectors with a direction, got zeros for {ODD}; return other vectors, or set .*=squared",
 }
 
 
