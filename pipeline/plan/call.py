@@ -32,7 +32,7 @@ class Context:
 
     @functools.cached_property
     def packed(self) -> bytes:
-        """Return the fields, pickled by cloudpickle, as a stage may hold lambdas."""
+        """Return the fields, pickled by cloudpickle, since a stage may hold lambdas."""
         import cloudpickle
 
         return bytes(cloudpickle.dumps([getattr(self, field.name) for field in fields(self)]))

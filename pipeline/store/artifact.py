@@ -72,7 +72,7 @@ def artifact_name(key: str, fingerprint: str, filename: str | None = None) -> st
 class StoredArtifact:
     """Implementation of `pipeline.stage.Artifact` on storage.
 
-    Every reader raises ArtifactDamaged."""
+    Every method that reads the file raises ArtifactDamaged for a damaged file."""
 
     stage: str
     key: str
@@ -190,8 +190,12 @@ def read_record(path: Place, stage: str, key: str) -> Record:
         raise ArtifactDamaged(stage, key, f"{path} is missing or damaged") from error
 
 
-def record_of(footer: pq.FileMetaData, there: pa.Schema) -> Record:
-    """Return a footer's record. Raises KeyError, ValueError or TypeError if damaged."""
+def record_of(footer: pq.FileMetaData, schema: pa.Schema) -> Record:
+    """Return the record in a footer.
+
+    schema  the schema of the file's columns
+
+    Raises KeyError, ValueError or TypeError for a damaged record."""
     metadata = footer.metadata or {}
     text = metadata[METADATA]
     if hashlib.sha256(text).hexdigest().encode() != metadata[METADATA_DIGEST]:
@@ -199,7 +203,7 @@ def record_of(footer: pq.FileMetaData, there: pa.Schema) -> Record:
     fields = json.loads(text)
     if fields["span"] is not None:
         fields["span"] = tuple(fields["span"])
-    if fields["schema"] != kinds(there, there.names):
+    if fields["schema"] != kinds(schema, schema.names):
         raise ValueError("altered")
     return Record(**{name: value for name, value in fields.items() if name in Record._fields})
 

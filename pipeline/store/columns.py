@@ -14,7 +14,7 @@ from pyarrow import types
 
 from pipeline.messages.errors import ConfigError
 
-FIXED: Sequence[Callable[[pa.DataType], bool]] = (
+SUPPORTED_TYPES: Sequence[Callable[[pa.DataType], bool]] = (
     types.is_boolean,
     types.is_integer,
     types.is_floating,
@@ -41,7 +41,7 @@ def is_supported(kind: pa.DataType) -> bool:
         return bool(kind.byte_width > 0)
     if types.is_timestamp(kind) or types.is_time32(kind):
         return kind.unit in FINE
-    return any(fits(kind) for fits in FIXED)
+    return any(fits(kind) for fits in SUPPORTED_TYPES)
 
 
 def check_columns(stage: str, schema: pa.Schema) -> None:
@@ -49,6 +49,6 @@ def check_columns(stage: str, schema: pa.Schema) -> None:
     for column in schema:
         where = f"stage {stage}: column {column.name}"
         if not is_supported(column.type):
-            raise ConfigError(f"{where}: expected {SUPPORTED}, got {column.type}; declare another type in its schema")
+            raise ConfigError(f"{where}: expected {SUPPORTED}, got {column.type}; change the stage's schema")
         if schema.names.count(column.name) > 1:
             raise ConfigError(f"{where}: expected each name once, got this name twice; rename one of the columns")

@@ -2,9 +2,10 @@
 
 Events hold data that vary from run to run, such as times.
 
-Before a run appends its first event, the run shortens the log: of earlier runs, only the event of the task that last
-computed each remaining artifact is kept. So the log grows with the artifacts, not with the runs, and holds the event of
-every artifact, however old. A run without stale tasks does not read or change the log.
+Before a run appends its first event, the run shortens the log: for each artifact that still exists, the log keeps the
+event of the task that last computed the artifact. All other events of earlier runs are dropped. So the log grows with
+the artifacts, not with the runs, and holds the event of every artifact, however old. A run without stale tasks does not
+read or change the log.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ def computed(folder: Place, stage: str) -> dict[str, Event]:
     found: dict[str, Event] = {}
     for (made_by, name), event, _ in _computations(folder / LOG):
         if made_by == stage:
-            found.pop(name, None)  # the latest last
+            found.pop(name, None)  # a key keeps its first place in a dict: move the latest event to the end
             found[name] = event
     return found
 
@@ -179,7 +180,7 @@ def _kept(path: Place, files: Files) -> list[str]:
     """Return the last line of each artifact that exists, retired artifacts included."""
     found: dict[tuple[str, str], str] = {}
     for address, _, line in _computations(path):
-        found.pop(address, None)  # the latest last
+        found.pop(address, None)  # a key keeps its first place in a dict: move the latest event to the end
         found[address] = line
     stages = {stage for stage, _ in found}
     there = {stage: {*files.names(stage), *files.names(f"{stage}/{RETIRED}")} for stage in stages}

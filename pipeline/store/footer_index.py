@@ -3,9 +3,9 @@
 Records are read from the index without opening the artifacts.
 
 A line holds, separated by tabs: a CRC-32 of the rest of the line, stage, artifact name, size, stamp, record as JSON.
-Recipe and schema, which the artifacts of a stage share, are in a line of their own with an empty stage and their digest
-as the name; records refer to that digest. Lines are appended as tasks end. The last line of an artifact counts, and
-damaged lines are skipped.
+The artifacts of a stage share recipe and schema, which are a separate line: its stage is empty, and its name is the
+digest of recipe and schema. Records refer to this digest. Lines are appended as tasks end. The last line of an artifact
+counts, and damaged lines are skipped.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ def footer_of(record: Record, place: Place, state: State | None = None) -> Foote
         json.dumps([getattr(record, name) for name in names], separators=(",", ":"), sort_keys=True)
         for names in (OWN, SHARED)
     )
-    return Footer(record.stage, place.name, state or UNLISTED, own, sys.intern(shared))  # pickle stores one object once
+    return Footer(
+        record.stage, place.name, state or UNLISTED, own, sys.intern(shared)
+    )  # a pickle holds one object once
 
 
 class Index:

@@ -1,4 +1,4 @@
-"""Name the results: the path of a source below the innermost common folder of all inputs is the path of the result."""
+"""Compute the path of each result: the path of its source, relative to the innermost folder that holds all inputs."""
 
 from __future__ import annotations
 

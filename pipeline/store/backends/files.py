@@ -21,7 +21,7 @@ from pipeline.store.backends.storage import Entry, read_bytes
 SYNCS = 16
 """Files that are synced at a time."""
 SETTLED = 60.0
-"""Margin in seconds: a folder unchanged since SETTLED seconds before the last sync is not synced again."""
+"""Seconds that a folder must have been unchanged before the last sync; such a folder is not synced again."""
 
 
 class LocalFiles:

@@ -98,7 +98,9 @@ def test_a_column_that_may_be_declared_comes_back_as_it_was(
 @pytest.mark.parametrize("kind", REFUSED, ids=str)
 def test_other_columns_are_refused_when_a_stage_is_declared(kind: pa.DataType) -> None:
     schema = pa.schema([("path", pa.string()), ("words", kind)])
-    with pytest.raises(ConfigError, match=r"^stage toy: column words: expected bool, .*; declare another type") as told:
+    with pytest.raises(
+        ConfigError, match=r"^stage toy: column words: expected bool, .*; change the stage's schema"
+    ) as told:
         Stage("toy", 1, (), Params, schema)
     assert f"got {kind};" in str(told.value)
     assert "\n" not in str(told.value)
