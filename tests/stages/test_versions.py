@@ -15,12 +15,12 @@ ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
     "scan": (5, "92aecf126229f3ee"),
     "thumbnail": (7, "621fe0489568491f"),
-    "hash": (3, "e60e93021de8c98d"),
+    "hash": (3, "19ed373f794bd961"),
     "embed": (1, "d1490f6c8fecc2a7"),
-    "index": (2, "98e0a6ae3252e18c"),
-    "pairs": (4, "65f0fc6455bf3ea0"),
+    "index": (2, "5e8d1004595c2247"),
+    "pairs": (4, "6a7c350adcd1a928"),
     "cluster": (9, "dfabf8ee024d69cf"),
-    "plot": (17, "7fdbe7e69dd5919d"),
+    "plot": (17, "0e6fb4b14e4e3f3e"),
 }
 
 

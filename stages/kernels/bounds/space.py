@@ -7,7 +7,6 @@ pair."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -24,9 +23,9 @@ Doubles = NDArray[np.float64]
 Bits = NDArray[np.uint8]
 Keys = tuple[Projections, Projections]
 Sides = tuple[tuple[Floats, VectorMap], tuple[Floats, VectorMap]]
-SHARED = 512
+PROBED = 512
 """Number of vectors per side from which the share of near pairs is estimated."""
-WIDENED = 30
+CROWDED = 30
 """Number of near pairs for each projected vector from which WIDE directions save time."""
 
 
@@ -43,7 +42,7 @@ class Space:
 
     squared: float
     orders: Ints
-    invariants: Callable[[Floats], Doubles] | None = None
+    invariants: VectorMap | None = None
 
     @property
     def turns(self) -> int:
@@ -162,7 +161,7 @@ def prepare(left: Floats, right: Floats, space: Space, names: tuple[BlockName, B
     names        names of both sides, whose keys are then shared with other block pairs; see `keys.py`"""
     same = left is right
     prepared = Prepared(left, right, space)
-    transforms: list[tuple[Callable[[Floats], Doubles], Callable[[Floats], Doubles], int]] = []
+    transforms: list[tuple[VectorMap, VectorMap, int]] = []
     if space.invariants is not None:
         transforms.append((space.invariants, space.invariants, (1 << space.turns) - 1))
     else:
@@ -192,25 +191,26 @@ def _own(sides: Sides, symmetric: bool, squared: float) -> tuple[Keys, Direction
     """Return the keys of both sides along principal directions of their own, and these directions."""
     sampled = sides[:1] if symmetric else sides
     some = np.concatenate([sample(rows, transform, 2 * SAMPLED // len(sampled)) for rows, transform in sampled])
-    for count in sorted({DIRECTIONS, directions_of(some.shape[1])}):
+    most = directions_of(some.shape[1])
+    for count in (DIRECTIONS, most):
         directions = principal(some, count)
         left = directions.project(*sides[0])
         keys = left, left if symmetric else directions.project(*sides[1])
-        if not _crowded(keys, squared * directions.stretch):
+        if most == DIRECTIONS or not _crowded(keys, squared * directions.stretch):
             break
     return keys, directions
 
 
 def _crowded(keys: Keys, squared: float) -> bool:
     """Return whether so many pairs of a sample are near along DIRECTIONS that more directions save time."""
-    u, v = (side.narrow[:: max(1, len(side.narrow) // SHARED)].astype(np.float64) for side in keys)
+    u, v = (side.narrow[:: max(1, len(side.narrow) // PROBED)].astype(np.float64) for side in keys)
     distances = (u**2).sum(axis=1)[:, None] + (v**2).sum(axis=1) - 2 * u @ v.T
     sizes = [len(side.narrow) for side in keys]
     passing = np.count_nonzero(distances <= squared) / max(1, distances.size) * math.prod(sizes)
-    return bool(passing > WIDENED * sum(sizes))
+    return bool(passing > CROWDED * sum(sizes))
 
 
-def _columns(order: Ints) -> Callable[[Floats], Doubles]:
+def _columns(order: Ints) -> VectorMap:
     if (np.diff(order) == 1).all():  # a slice copies nothing
         return lambda rows: rows[:, order[0] : order[0] + len(order)].astype(np.float64)
     return lambda rows: rows[:, order].astype(np.float64)

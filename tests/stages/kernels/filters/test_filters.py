@@ -46,7 +46,7 @@ def filtering(request: pytest.FixtureRequest) -> Any:
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arrays, "SIDE", 16)
     monkeypatch.setattr(product, "GATHERED", 4_000)
-    monkeypatch.setattr(spaces, "WIDENED", -1)
+    monkeypatch.setattr(spaces, "CROWDED", -1)
 
 
 def told(candidates: Candidates | None) -> Told:
