@@ -6,8 +6,8 @@ its future is released as soon as the task ends. At most `Executor.window` bundl
 
 Short tasks go in bundles: neighbours in the queue, of one stage and one group, run one after the other on one worker,
 which reads shared inputs once. The executor chooses the size of a bundle from the number of tasks left and their
-duration. A bundle that takes too long ends early: tasks that have not begun are ready
-again. A failed task is retried alone (`attempts.py`).
+duration. A bundle that takes too long ends early: tasks that have not begun are ready again. A failed task is retried
+alone (`attempts.py`).
 """
 
 from __future__ import annotations

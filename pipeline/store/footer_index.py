@@ -66,9 +66,8 @@ def footer_of(record: Record, place: Place, state: State | None = None) -> Foote
         json.dumps([getattr(record, name) for name in names], separators=(",", ":"), sort_keys=True)
         for names in (OWN, SHARED)
     )
-    return Footer(
-        record.stage, place.name, state or UNLISTED, own, sys.intern(shared)
-    )  # a pickle holds one object once
+    shared = sys.intern(shared)  # a pickle holds one object once
+    return Footer(record.stage, place.name, state or UNLISTED, own, shared)
 
 
 class Index:
@@ -110,7 +109,7 @@ class Index:
         if footer is None or footer.state != state or not state.stamp:
             return None
         with contextlib.suppress(ValueError, TypeError, RecursionError):
-            _, key, fingerprint, inputs, content, summary, rows, files, span = json.loads(footer.own)
+            _, key, fingerprint, inputs, content, summary, rows, files, span = json.loads(footer.own)  # as in OWN
             recipe, schema = _parsed(footer.shared)
             span = span and tuple(span)
             return Record(stage, key, fingerprint, recipe, inputs, schema, content, summary, rows, files, span)

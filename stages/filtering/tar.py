@@ -28,7 +28,7 @@ LEVEL = 6
 TRIES = 4
 """Greatest number of members before a damaged part that are given up, one after the other."""
 DAMAGED = "damaged: members after the first {:,} can't be read"
-MORE = "data after its end, such as a second tar, was not read: copied as it is"
+MORE = "data after the end of the tar, such as a second tar, is not read: copied as it is"
 
 
 @dataclass(slots=True)

@@ -22,7 +22,7 @@ from stages.listing.values import ValuesBeside, text_of
 T = TypeVar("T")
 
 BATCH = 16
-"""Most images that are in memory at the same time, where a row group has rows with and without image bytes."""
+"""Greatest number of images in memory, where a row group has rows with and without image bytes."""
 
 MAGIC = b"ARROW1"
 """Start of an Arrow file; a file without this start is an Arrow stream, as the library `datasets` writes."""
@@ -90,8 +90,8 @@ def _keys(file: pq.ParquetFile, group: int, column: ImageColumn, rows: int) -> S
 def _empty(file: pq.ParquetFile, group: int, column: ImageColumn, rows: int) -> Container[int]:
     """Return the rows of a row group without image bytes.
 
-    No row where the footer does not say how many rows are empty, since the images are not read to count them, or where
-    a page is damaged."""
+    The result is empty if the footer has no count of such rows, since images are not read to count these rows, or if a
+    page is damaged."""
     name = f"{column.name}.{BYTES}"
     chunks = map(file.metadata.row_group(group).column, range(file.metadata.num_columns))
     counts = next((each.statistics for each in chunks if each.path_in_schema == name), None)

@@ -15,12 +15,12 @@ ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
     "scan": (5, "92aecf126229f3ee"),
     "thumbnail": (7, "621fe0489568491f"),
-    "hash": (3, "19ed373f794bd961"),
+    "hash": (3, "27c4698de4c374e7"),
     "embed": (1, "d1490f6c8fecc2a7"),
-    "index": (2, "5e8d1004595c2247"),
-    "pairs": (4, "6a7c350adcd1a928"),
+    "index": (2, "0d6a0cffaee6b463"),
+    "pairs": (4, "96c13a4623d5baa3"),
     "cluster": (9, "dfabf8ee024d69cf"),
-    "plot": (17, "0e6fb4b14e4e3f3e"),
+    "plot": (17, "9ba8f896b4f15f40"),
 }
 
 

@@ -171,14 +171,14 @@ def prepare(left: Floats, right: Floats, space: Space, names: tuple[BlockName, B
         symmetric = same and of_left is of_right
         sides = ((left, of_left), (right, of_right))
         if names:
-            keys, directions = _shared(names, 0 if of_left is of_right else number, sides)
+            keys, directions = _shared_keys(names, 0 if of_left is of_right else number, sides)
         else:
-            keys, directions = _own(sides, symmetric, space.squared)
+            keys, directions = _own_keys(sides, symmetric, space.squared)
         prepared.passes.append(Pass(*keys, space.squared * directions.stretch, turns, symmetric))
     return prepared
 
 
-def _shared(names: tuple[BlockName, BlockName], view: int, sides: Sides) -> tuple[Keys, Directions]:
+def _shared_keys(names: tuple[BlockName, BlockName], view: int, sides: Sides) -> tuple[Keys, Directions]:
     """Return the keys of both sides along the directions of all block pairs, and these directions."""
     while True:
         left, before = projected(names[0], 0, *sides[0])
@@ -187,7 +187,7 @@ def _shared(names: tuple[BlockName, BlockName], view: int, sides: Sides) -> tupl
             return (left, right), directions
 
 
-def _own(sides: Sides, symmetric: bool, squared: float) -> tuple[Keys, Directions]:
+def _own_keys(sides: Sides, symmetric: bool, squared: float) -> tuple[Keys, Directions]:
     """Return the keys of both sides along principal directions of their own, and these directions."""
     sampled = sides[:1] if symmetric else sides
     some = np.concatenate([sample(rows, transform, 2 * SAMPLED // len(sampled)) for rows, transform in sampled])
