@@ -12,9 +12,11 @@ from pipeline.messages.errors import one_line
 
 
 def say(*lines: str) -> None:
-    """Print lines to standard output."""
+    """Print lines to standard output; a program that reads a pipe gets the lines at once."""
     for line in lines:
         print(one_line(line))
+    if sys.stdout:  # None if closed
+        sys.stdout.flush()
 
 
 def answer(as_json: bool, data: Any, lines: Iterable[str]) -> int:

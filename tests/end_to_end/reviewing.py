@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -19,8 +20,8 @@ from urllib.parse import urlsplit
 from stages.commands.results.tables import load_run
 from stages.commands.review.shown import read_page
 
-ENDS = 20
-"""Seconds in which a job ends."""
+STARTS, ENDS = 60, 20
+"""Seconds in which a server starts, and in which a job ends."""
 
 
 class Answer(NamedTuple):
@@ -52,9 +53,12 @@ class Served:
             *(["--no-browser"] if quiet else []),
             *options,
         ]
-        around = os.environ | (environment or {})
+        around = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"} | (environment or {})
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=around)
         assert self.process.stdout
+        ready, _, _ = select.select([self.process.stdout], [], [], STARTS)
+        if not ready:
+            self.process.kill()
         line = self.process.stdout.readline()
         found = re.search(r"http://\S+", line)
         if found is None:

@@ -1,8 +1,19 @@
 """Messages go where they belong."""
 
+import io
+
 import pytest
 
-from pipeline.messages.say import answer_paged, page, say_on_stderr
+from pipeline.messages.say import answer_paged, page, say, say_on_stderr
+
+
+def test_a_pipe_gets_each_message_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(pipe))
+    say("one", "two")
+    assert pipe.getvalue() == b"one\ntwo\n"
+    monkeypatch.setattr("sys.stdout", None)
+    say("lost")
 
 
 def test_a_complaint_never_goes_to_standard_output(
