@@ -15,12 +15,12 @@ ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
     "scan": (5, "92aecf126229f3ee"),
     "thumbnail": (7, "621fe0489568491f"),
-    "hash": (3, "27c4698de4c374e7"),
+    "hash": (3, "eec4dd01b182a17f"),
     "embed": (1, "d1490f6c8fecc2a7"),
-    "index": (2, "0d6a0cffaee6b463"),
-    "pairs": (4, "96c13a4623d5baa3"),
+    "index": (2, "c7858a0377ef274b"),
+    "pairs": (4, "79d049c89a5d2d5e"),
     "cluster": (9, "dfabf8ee024d69cf"),
-    "plot": (17, "9ba8f896b4f15f40"),
+    "plot": (17, "66924a91928121b7"),
 }
 
 

@@ -69,8 +69,9 @@ def projected(name: BlockName, view: int, vectors: Floats, transform: VectorMap)
     """Return the vectors of a block along the shared directions, and these directions.
 
     view  a number for the function `transform`, which maps rows of `vectors` to the vectors that are projected"""
+    family = name.comparison, vectors.shape[1]  # a new model or hash function may give vectors of another length
     with _lock:
-        shared = _shared.get(name.comparison)
+        shared = _shared.get(family)
         keys = _kept.get((name, view, shared))
     if shared is None or (keys is None and len(shared.samples) <= RENEWALS):
         some = sample(vectors, transform)
@@ -78,7 +79,7 @@ def projected(name: BlockName, view: int, vectors: Floats, transform: VectorMap)
             samples = (*(shared.samples if shared else ()), some)
             shared = Shared(principal(np.concatenate(samples), directions_of(some.shape[1])), samples)
             with _lock:
-                _shared[name.comparison] = shared
+                _shared[family] = shared
     if keys is None:
         keys = shared.directions.project(vectors, transform)
         with _lock:

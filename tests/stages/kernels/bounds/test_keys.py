@@ -51,6 +51,8 @@ def test_a_block_is_projected_once_and_blocks_share_directions() -> None:
     other, elsewhere = projected(named("a", "hamming"), 0, a, doubles)
     assert elsewhere is not directions
     assert other is not first
+    assert projected(named("longer"), 0, block(3, d=D + 8), doubles)[1] is not directions
+    assert projected(named("b"), 0, b, doubles)[1] is directions
     turned, again = projected(named("a"), 1, a, lambda rows: doubles(rows[:, ::-1]))
     assert turned is not first
     assert again is not directions  # turned vectors spread along other axes
