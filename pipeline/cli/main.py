@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import gc
 import io
 import os
@@ -32,7 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # the search takes longer than validating a config
     try:
         installation.check()
-        return interface.call(arguments)
+        code = interface.call(arguments)
+        if sys.stdout:  # None if closed
+            sys.stdout.flush()  # an error at the end of the process would have no handler
+        return code
     except click.UsageError as error:
         say_on_stderr(usage.line(error))
         return error.exit_code
@@ -40,8 +44,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say_on_stderr(*error.lines)
         return error.exit_code
     except BrokenPipeError:  # the reader of stdout ended, as `| head` does
-        if sys.stderr:
-            sys.stderr.close()
         return 0
     except OSError as error:
         from pipeline.store.backends.locations import mask
@@ -56,6 +58,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         forget()
         say_on_stderr("interrupted; run the same command again to go on")
         return INTERRUPTED
+    finally:
+        _discard_unwritable()
+
+
+def _discard_unwritable() -> None:
+    """Discard output that can't be written: at its end, the interpreter would try again and print a traceback."""
+    try:
+        if sys.stdout:
+            sys.stdout.flush()
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

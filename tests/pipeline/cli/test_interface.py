@@ -1,5 +1,6 @@
 """The command line that declared commands make: their help, and one line for each mistake."""
 
+import os
 import re
 import subprocess
 import sys
@@ -112,7 +113,15 @@ def test_no_color_is_kept_to(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     assert "\x1b" not in asked(capsys, "--help")
 
 
-def test_a_reader_that_has_gone_is_no_error() -> None:
-    line = f"{sys.executable} -m pipeline.cli.main --help | true; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
+@pytest.mark.parametrize("command", ["--help", "show --help", "config --schema"])
+def test_a_reader_that_has_gone_is_no_error(command: str) -> None:
+    """Output is buffered, as it is for users, or written at once."""
+    line = f"{sys.executable} -m pipeline.cli.main {command} | true; exit ${{PIPESTATUS[0]}}"
+    for buffered in ("", "1"):
+        around = os.environ | {"PYTHONUNBUFFERED": buffered}
+        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=around)
+        assert (done.returncode, done.stderr) == (0, "")
+        line_on_full = f"{sys.executable} -m pipeline.cli.main {command} > /dev/full"
+        full = subprocess.run(["bash", "-c", line_on_full], capture_output=True, text=True, env=around)
+        assert (full.returncode, full.stderr.count("\n")) == (1, 1)
+        assert "No space left on device" in full.stderr
