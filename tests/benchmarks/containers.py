@@ -15,6 +15,7 @@ import io
 import os
 import statistics
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -70,8 +71,8 @@ def stored(images: dict[str, bytes], folder: Path) -> dict[str, Path]:
 
 def spent() -> float:
     """Return the processor seconds of this process and its children."""
-    processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
-    return sum(sum(process.cpu_times()[:2]) for process in processes)
+    children = psutil.Process().children(recursive=True)
+    return time.process_time() + sum(sum(child.cpu_times()[:2]) for child in children)
 
 
 def seconds(path: Path) -> tuple[float, float]:
