@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -99,21 +100,24 @@ def compiled() -> bool:
     return importlib.util.find_spec("numba") is not None
 
 
+NATIVE = "stages.kernels.measure.native"
+"""The module of compiled loops."""
+LOADED = 500
+"""Number of items from which a loop saves the 5 ms of loading it, once the compiler's runtime is loaded."""
 _items: Counter[str] = Counter()
 """Number of items that this process has passed to each loop, by the loop's name."""
 
 
 def native_for(name: str, items: int, enough: int) -> Any:
-    """Return the module `measure.native` if loading its loop `name` saves time, else None.
+    """Return the module NATIVE if loading its loop `name` saves time, else None.
 
     items   number of items that the caller is about to pass to the loop
-    enough  number of items per process from which the loop saves more time than the half second of loading"""
+    enough  number of items per process from which the loop saves more time than the half second of loading numba; a
+            process that has loaded numba for another loop needs only LOADED items"""
     _items[name] += items
-    if _items[name] < enough or not compiled():
+    if _items[name] < (min(LOADED, enough) if NATIVE in sys.modules else enough) or not compiled():
         return None
-    from stages.kernels.measure import native
-
-    return native
+    return importlib.import_module(NATIVE)
 
 
 def choose(wanted: str) -> Device:

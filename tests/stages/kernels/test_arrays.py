@@ -131,7 +131,13 @@ def test_numba_is_looked_for(monkeypatch: pytest.MonkeyPatch, there: bool) -> No
 def test_a_loop_is_loaded_once_its_items_are_worth_it(monkeypatch: pytest.MonkeyPatch, numba: bool) -> None:
     monkeypatch.setattr(arrays, "compiled", lambda: numba)
     monkeypatch.setattr(arrays, "_items", Counter())
+    monkeypatch.setitem(sys.modules, arrays.NATIVE, native)
+    assert arrays.native_for("cells", 499, 10_000) is None, "the compiler's runtime is loaded"
+    assert arrays.native_for("cells", 1, 10_000) is (native if numba else None)
+    monkeypatch.setattr(arrays, "_items", Counter())
+    monkeypatch.delitem(sys.modules, arrays.NATIVE)
     assert arrays.native_for("sums", 60, 100) is None
     assert arrays.native_for("cells", 60, 100) is None, "each loop has its own count"
+    monkeypatch.setattr("importlib.import_module", lambda name: {arrays.NATIVE: native}[name])
     assert arrays.native_for("sums", 40, 100) is (native if numba else None)
     assert arrays.native_for("sums", 1, 100) is (native if numba else None)
