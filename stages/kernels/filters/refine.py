@@ -94,20 +94,23 @@ class Refiner:
         side, columns = self.side, -(-len(self._b) // self.side)
         tile = candidates.a // side * columns + candidates.b // side
         count = np.bincount(tile) if len(tile) else np.empty(0, np.int64)
+        crowded = np.flatnonzero(count * self._costs.alike > side * self._turns * self._costs.product)
+        order = np.argsort(tile, kind="stable") if len(crowded) else tile
+        stops, single = np.cumsum(count), np.ones(len(tile), bool)
         parts = [nothing(self._metric)]
-        for number in np.flatnonzero(count * self._costs.alike > side * self._turns * self._costs.product):
+        for number in crowded:
             i, j = divmod(int(number), columns)
             left = np.arange(i * side, min((i + 1) * side, len(self._a)))
             right = np.arange(j * side, min((j + 1) * side, len(self._b)))
-            here = tile == number
+            here = order[stops[number] - count[number] : stops[number]]
             crowd = candidates.where(here)
-            rows = np.unique(crowd.a)
-            if len(crowd.a) * self._costs.alike > len(rows) * len(right) * self._turns * self._costs.product:
+            rows = np.count_nonzero(np.bincount(crowd.a - left[0]))
+            if len(crowd.a) * self._costs.alike > rows * len(right) * self._turns * self._costs.product:
                 bits = np.zeros((len(left), len(right)), np.uint8)
                 bits[crowd.a - left[0], crowd.b - right[0]] = crowd.turns
                 parts.append(self.tile(self.part(left, True), self.part(right, False), bits))
-                candidates, tile = candidates.where(~here), tile[~here]
-        return joined([*parts, *self._one_by_one(candidates)])
+                single[here] = False
+        return joined([*parts, *self._one_by_one(candidates.where(single))])
 
     def tile(self, left: TileSide, right: TileSide, bits: Bits) -> MatchArrays:
         """Return the matches of a tile.
