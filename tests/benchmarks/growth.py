@@ -101,15 +101,20 @@ class Peak(threading.Thread):
             self.bytes = max(self.bytes, total)
 
 
-def measure(images: int, folder: Path, kind: str) -> tuple[float, float, int, dict[str, Any]]:
-    """Return seconds after the thumbnails, seconds of the pairs stage, peak bytes, and the run's record."""
+def measure(
+    images: int, folder: Path, kind: str, compute: Callable[..., Result] = fake_thumbnails, **sections: dict[str, Any]
+) -> tuple[float, float, int, dict[str, Any]]:
+    """Return seconds after the thumbnails, seconds of the pairs stage, peak bytes, and the run's record.
+
+    compute   makes the thumbnails
+    sections  sections of the config"""
     stages = {stage.name: stage for stage in discover()}
     stages["scan"] = numbered(stages["scan"], images)
-    stages["thumbnail"] = thumbnailed(stages["thumbnail"])
+    stages["thumbnail"] = thumbnailed(stages["thumbnail"], compute)
     scheduler: dict[str, Any] = {"kind": kind} | ({"workers": 2} if kind == "local" else {})
     every: list[Stage] = [stage for name, stage in stages.items() if name != "plot"]
     settings = {"run": "growth", "output": str(folder), "inputs": {"a": [str(Path(__file__).parent)]}}
-    config = from_mapping(settings | {"scheduler": scheduler}, list(stages.values()))
+    config = from_mapping(settings | sections | {"scheduler": scheduler}, list(stages.values()))
     made = run(config, [stages["scan"], stages["thumbnail"]], Reporter())
     assert made.exit_code == 0, made.failures
     peak = Peak()
