@@ -30,7 +30,8 @@ from pipeline.stage import (
     section,
 )
 from pipeline.store.backends.locations import inside
-from stages.comparing.blocks import INDEXES, index_columns
+from stages.comparing.block_cache import INDEXES
+from stages.comparing.blocks import index_columns
 from stages.comparing.comparison import Comparison
 from stages.comparing.functions import embedding_named, imported
 from stages.comparing.match_rows import match_schema

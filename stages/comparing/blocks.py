@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Mapping, Sequence
-from operator import attrgetter
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from cachetools import LRUCache, cached
 from numpy.typing import NDArray
 
 from pipeline.stage import Artifact, Job, Settings
+from stages.comparing.block_cache import kept
 from stages.comparing.comparison import Comparison
 from stages.comparing.folders import rule_folders
 from stages.comparing.metrics.compared import BlockImages, Compared
@@ -33,34 +30,27 @@ from stages.kernels.measure.turns import COMPARED, OF_SYMMETRY
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
-INDEXES = 128 << 20
-"""Bytes of the cache of block indexes in each process: tables, and vectors of coarse sums."""
 COARSE = "coarse"
-
-_cache: LRUCache[tuple[Any, ...], Any] = LRUCache(INDEXES, getsizeof=attrgetter("nbytes"))
-"""Cached tables and vectors, by column names and the digests of the columns' content."""
-_lock = threading.Lock()
+LARGE = (COARSE, "vector")
+"""Columns that are read where a metric needs them, and not kept as columns."""
 
 
-def _columns(comparison: Comparison) -> list[str]:
-    return [name for name in index_columns(comparison) if name != COARSE]
-
-
-@cached(
-    _cache, lambda artifact, comparison: tuple((name, artifact.content[name]) for name in _columns(comparison)), _lock
-)
 def index_table(artifact: Artifact, comparison: Comparison) -> pa.Table:
-    """Return the columns of a block's index that a comparison needs, without coarse sums; cached per process."""
-    return artifact.table(_columns(comparison))
+    """Return the columns of a block's index that a comparison needs, without LARGE columns; kept per process."""
+    names = [name for name in index_columns(comparison) if name not in LARGE]
+    return kept(tuple((name, artifact.content[name]) for name in names), lambda: artifact.table(names))
 
 
-@cached(_cache, lambda artifact, shape, zero_mean: (COARSE, artifact.content[COARSE], shape, zero_mean), _lock)
 def coarse_vectors(artifact: Artifact, shape: Shape, zero_mean: bool) -> Floats:
-    """Return the vectors of a block's coarse sums, float32 (n, d); cached per process.
+    """Return the vectors of a block's coarse sums, float32 (n, d); kept per process.
 
     zero_mean  subtract the mean of each channel"""
-    sums = artifact.table([COARSE])[COARSE].combine_chunks().flatten().to_numpy()
-    return coarse.vectors(sums.reshape(-1, coarse.length(shape)), shape, zero_mean=zero_mean)
+
+    def vectors() -> Floats:
+        sums = artifact.table([COARSE])[COARSE].combine_chunks().flatten().to_numpy()
+        return coarse.vectors(sums.reshape(-1, coarse.length(shape)), shape, zero_mean=zero_mean)
+
+    return kept((COARSE, artifact.content[COARSE], shape, zero_mean), vectors)
 
 
 def index_columns(comparison: Comparison) -> list[str]:
@@ -164,10 +154,15 @@ class Block:
             whole = coarse_vectors(index, shape, self.comparison.exposure == "ignore")
             return whole if everyone else whole[chosen]
 
+        def column(name: str) -> pa.ChunkedArray:
+            whole = index.table([name])[name]
+            return whole if everyone else whole.take(pa.array(chosen))
+
+        name = self._name(index, shape)
         if idle:
             compared = Compared(np.empty((len(chosen), 0), np.float32), thumbnails)
         else:
-            compared = kind.compared(BlockImages(rows, thumbnails, vectors))
+            compared = kind.compared(BlockImages(rows, thumbnails, vectors, column, name))
         self.table = self.table.select(["path"])  # the other columns are large and not needed again
         return Side(
             compared.vectors,
@@ -177,7 +172,7 @@ class Block:
             compared.points,
             None if self.settled is None else self.settled[chosen],
             None if self.folder is None else self.folder[chosen],
-            self._name(index, shape),
+            name,
         )
 
     def _name(self, index: Artifact, shape: Shape) -> BlockName:

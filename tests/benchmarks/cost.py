@@ -3,7 +3,7 @@
     python -m tests.benchmarks.cost [--images 100000000] [--cores 1000] ...
 
 Sizes of partitions and blocks are those that `auto` gives. Rates, bytes and prices are options; their defaults are said
-in the table. A pair of blocks reads the index of both where these are too large to be kept (`blocks.INDEXES`),
+in the table. A pair of blocks reads the index of both where these are too large to be kept (`block_cache.INDEXES`),
 else as often as `tests.benchmarks.locality` counts for bundles of 64. Requests: an image is one; of a Parquet file two
 for its footer, and one a column and row group that is read. Prints a table in Markdown."""
 
@@ -13,7 +13,7 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from stages.comparing.blocks import INDEXES
+from stages.comparing.block_cache import INDEXES
 from stages.scan import partition_sizes
 from tests.benchmarks.many import config_of
 

@@ -10,7 +10,8 @@ import pytest
 
 from pipeline.stage import Task, Upstream
 from stages import pairs
-from stages.comparing.blocks import INDEXES, _cache, read_blocks
+from stages.comparing.block_cache import INDEXES, _cache
+from stages.comparing.blocks import read_blocks
 from stages.comparing.order import SUPER_TILE
 from stages.kernels import compare
 from stages.kernels.bounds import coarse

@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from stages.comparing.thumbnails import BlockThumbnails
+from stages.kernels.bounds.keys import BlockName
 from stages.kernels.measure.exact import Points
 
 Shape = tuple[int, int, int]
@@ -18,13 +19,17 @@ Shape = tuple[int, int, int]
 class BlockImages(NamedTuple):
     """The images of a block that are compared: the input of a metric.
 
-    rows        the images' rows in the table of the stage `index`
+    rows        the images' rows in the table of the stage `index`, without large columns
     thumbnails  reads the images' thumbnails
-    vectors     computes the vectors of the images' coarse sums, float32 (n, d)"""
+    vectors     computes the vectors of the images' coarse sums, float32 (n, d)
+    column      reads a large column of the rows
+    name        determines the images and what is compared"""
 
     rows: pa.Table
     thumbnails: BlockThumbnails
     vectors: Callable[[], NDArray[np.float32]]
+    column: Callable[[str], pa.ChunkedArray]
+    name: BlockName
 
 
 class Compared(NamedTuple):

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.messages.errors import TaskError
+from stages.comparing.block_cache import kept
 from stages.comparing.comparison import Comparison
 from stages.comparing.metrics.compared import BlockImages, Compared, Shape, in_turn, unturned
 from stages.kernels.arrays import Device
@@ -67,29 +69,33 @@ class Embedding:
         """Return the images with their vectors as points, float32 (n, turns, d).
 
         An image without a vector is compared with no image; the entries of its point are 0."""
-        data, paths = images.rows["vector"].to_pylist(), images.rows["path"]
-        for n, row in enumerate(data):
-            if not row:
-                continue
-            entries = len(row) // (4 * self._turns)
-            if self._first is None:
-                self._first = entries, paths[n].as_py()
-            if entries != self._entries:
-                raise TaskError(
-                    f"{self._name}: expected vectors of one length, got {entries} numbers for {paths[n].as_py()} and "
-                    f"{self._entries} for {self._first[1]}"
-                )
-        if data and self._first is None:
-            self._first = 1, paths[0].as_py()
-        missing = np.array([not row for row in data], np.bool_)
-        zeros = bytes(4 * self._turns * self._entries)
-        whole = (
-            np.frombuffer(b"".join(row or zeros for row in data), "<f4")
-            .reshape(len(data), self._turns, self._entries)
-            .astype(np.float32)
-        )
-        norms = np.sqrt(floats.squared_lengths(whole.reshape(-1, self._entries))).reshape(whole.shape[:2])
-        norms[missing] = 1
+        points = kept(("points", images.name), lambda: self._points(images))
+        if len(points):
+            first = np.argmax(np.asarray(pc.not_equal(images.rows[VECTOR_IDENTITY], "").to_numpy(), np.bool_))
+            path = images.rows["path"][int(first)].as_py()
+            self._first = self._first or (points.shape[2], path)
+            if points.shape[2] != self._entries:
+                raise self._other_length(points.shape[2], path, *self._first)
+        return Compared(points.reshape(len(points), -1), lambda positions: (points, positions))
+
+    def _points(self, images: BlockImages) -> NDArray[np.float32]:
+        """Return the vectors, float32 (n, turns, d); of length 1 for cosine distance.
+
+        Raises:
+            TaskError: the vectors differ in length, or a vector has no direction or is too long."""
+        paths, column = images.rows["path"], images.column("vector")
+        sizes = np.asarray(pc.fill_null(pc.binary_length(column), 0).to_numpy(), np.int64) // (4 * self._turns)
+        present = np.flatnonzero(sizes)
+        entries = int(sizes[present[0]]) if len(present) else 1
+        if len(odd := present[sizes[present] != entries]):
+            first, other = (paths[int(n)].as_py() for n in (present[0], odd[0]))
+            raise self._other_length(int(sizes[odd[0]]), other, entries, first)
+        points = np.zeros((len(sizes), self._turns, entries), np.float32)
+        data = b"".join(filter(None, column.to_pylist()))
+        points[present] = np.frombuffer(data, "<f4").reshape(len(present), self._turns, entries)
+        norms = np.ones(points.shape[:2])
+        lengths = np.sqrt(floats.squared_lengths(points.reshape(-1, entries))).reshape(norms.shape)
+        norms[present] = lengths[present]
         if self._cosine:
             if not norms.all():
                 bad = paths[int(np.flatnonzero((norms == 0).any(axis=1))[0])].as_py()
@@ -97,14 +103,18 @@ class Embedding:
                     f"{self._name}: expected vectors with a direction, got zeros for {bad}; return other vectors, or "
                     "set pairs.embedding_distance=squared"
                 )
-            np.divide(whole, norms[..., None], out=whole, casting="same_kind")
+            np.divide(points, norms[..., None], out=points, casting="same_kind")
         elif norms.max(initial=0) > LONGEST:
             bad = paths[int(np.flatnonzero((norms > LONGEST).any(axis=1))[0])].as_py()
             raise TaskError(
                 f"{self._name}: expected vectors of length up to {LONGEST:.0e}, got a longer vector for {bad}"
             )
-        vectors = whole.reshape(len(whole), self._turns * self._entries)
-        return Compared(vectors, lambda positions: (whole, positions))
+        return points
+
+    def _other_length(self, entries: int, path: str, expected: int, first: str) -> TaskError:
+        return TaskError(
+            f"{self._name}: expected vectors of one length, got {entries} numbers for {path} and {expected} for {first}"
+        )
 
     def figures(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """Return the distances to store, float64, from measured distances."""
