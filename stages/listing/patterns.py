@@ -5,6 +5,7 @@ Patterns are brace ranges such as {000..099}, alternatives such as {a,b}, and gl
 from __future__ import annotations
 
 import glob
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -30,6 +31,8 @@ def expanded(text: str) -> list[str]:
     local = protocol_of(text) is None
     if not has_pattern(text) or (local and os.path.lexists(absolute(text))):
         return [text]
+    if math.prod(_number(match) for match in BRACES.finditer(text)) > MOST:
+        return [text]
     found: list[str] = []
     for name in _braces(text):
         globbed = glob.glob(absolute(name), recursive=True) if local and MAGIC.search(name) else []
@@ -37,6 +40,12 @@ def expanded(text: str) -> list[str]:
         if len(found) > MOST:
             return [text]
     return list(dict.fromkeys(found))
+
+
+def _number(match: re.Match[str]) -> int:
+    """Return how many names a pair of braces stands for."""
+    first, last, words = match.groups()
+    return words.count(",") + 1 if words is not None else abs(int(last) - int(first)) + 1
 
 
 def _braces(text: str) -> Iterator[str]:

@@ -82,6 +82,7 @@ def test_matches_are_found_from_either_side_in_the_right_turn(
     assert sorted(turns) == [90, 270]
 
 
+@pytest.mark.slow
 def test_mirrored_matches_are_found_from_either_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A mirror followed by a turn is its own inverse, so both images of a pair show the same turn."""
     from PIL import Image
@@ -304,6 +305,7 @@ def test_a_plan_of_a_run_that_has_changed_since_is_refused_file_by_file(
     assert "the file was changed after the run" in text
 
 
+@pytest.mark.slow
 def test_what_is_dismissed_stays_apart_under_other_names_and_in_other_runs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -77,6 +77,7 @@ def test_every_cluster_is_reviewed_by_one_key_each(opened: Opened) -> None:
     assert opened.run("view.found.length") == CLUSTERS
 
 
+@pytest.mark.slow
 def test_moving_decides_nothing_and_the_place_is_kept(opened: Opened) -> None:
     opened.page.click("#open-deck")
     press(opened, "ArrowRight", "n", "j", "p", "i", "ArrowLeft", "ArrowLeft", "n", "n", "n")
@@ -93,6 +94,7 @@ def test_moving_decides_nothing_and_the_place_is_kept(opened: Opened) -> None:
     assert opened.run("deck.at") == 5, "of the cluster at hand"
 
 
+@pytest.mark.slow
 def test_an_image_is_marked_and_kept_and_compared(opened: Opened) -> None:
     opened.run("openDeck(0)")
     press(opened, "ArrowDown")
@@ -109,6 +111,7 @@ def test_an_image_is_marked_and_kept_and_compared(opened: Opened) -> None:
     assert opened.run("deck.at") == 1, "there is no ninth image"
 
 
+@pytest.mark.slow
 def test_review_mode_takes_back_an_earlier_decision_of_another_kind(opened: Opened) -> None:
     opened.run("openDeck(0)")
     for key, state in (("s", "skipped"), ("d", "dismissed"), ("a", "chosen"), ("b", "chosen"), ("s", "skipped")):
@@ -213,6 +216,7 @@ def test_the_threshold_is_a_logarithmic_scale(opened: Opened) -> None:
     assert opened.run("thresholdOf(0)") == 0
 
 
+@pytest.mark.slow
 def test_ten_clusters_fit_on_a_screen(opened: Opened) -> None:
     opened.run("scrollTo(0, list.getBoundingClientRect().top + scrollY - barHeight())")
     opened.settle()
@@ -251,6 +255,7 @@ def test_a_plan_is_loaded_back(opened: Opened, tmp_path: Path) -> None:
 # ---- comparing
 
 
+@pytest.mark.slow
 def test_both_images_zoom_and_pan_together(opened: Opened) -> None:
     opened.run("go(1); openCompare()")
     opened.until("[...stage.querySelectorAll('img')].every(img => img.complete && img.naturalWidth)")
@@ -275,6 +280,7 @@ def test_both_images_zoom_and_pan_together(opened: Opened) -> None:
     assert opened.run("zoom.scale") == 1
 
 
+@pytest.mark.slow
 def test_the_difference_is_amplified_and_the_curtain_moves(opened: Opened) -> None:
     opened.run("go(1); openCompare()")
     opened.until("[...stage.querySelectorAll('img')].every(img => img.complete && img.naturalWidth)")
@@ -374,6 +380,7 @@ def test_the_page_says_what_the_keeper_lacks(browser: Any, tmp_path: Path) -> No
         assert opened.page.locator("#rows li.goes .why").count() == 0
 
 
+@pytest.mark.slow
 def test_a_run_of_two_sets_speaks_of_its_sets(browser: Any, tmp_path: Path) -> None:
     inputs = {"a": [{"path": str(tmp_path / "train"), "reference": True}], "b": [str(tmp_path / "test")]}
     project = Project(tmp_path, {"inputs": inputs})

@@ -67,6 +67,7 @@ def matched(project: Project) -> dict[tuple[str, str], float]:
     return dict(zip(*ends, rows["mse"], strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("linkage", ["components", "complete", "star"])
 def test_every_figure_is_the_one_of_images_without_their_means(project: Project, linkage: str) -> None:
     assert project.run(f"cluster.linkage={linkage}", "pairs.threshold=150") == 0
@@ -86,6 +87,7 @@ def test_every_figure_is_the_one_of_images_without_their_means(project: Project,
     assert main(["verify", str(project.run_folder), "--quiet"]) == 0
 
 
+@pytest.mark.slow
 def test_another_threshold_either_way_gives_what_a_run_of_its_own_gives(project: Project) -> None:
     found = {}
     for threshold in (150, 400, 0, 150, "null"):
@@ -138,6 +140,7 @@ def test_a_plan_of_identical_images_leaves_those_of_another_brightness(project: 
     assert COPIES - {"photo.png", "same.png"} < going("near")
 
 
+@pytest.mark.slow
 def test_the_words_say_what_the_distance_is(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     assert project.run() == 0
     page = (project.run_folder / "report" / "index.html").read_text()

@@ -253,6 +253,7 @@ def test_webdataset_reads_the_result(tmp_path: Path) -> None:
     assert tar_members(out / "1.tar") == [], "all samples of this shard are copies"
 
 
+@pytest.mark.slow
 def test_datasets_reads_the_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")

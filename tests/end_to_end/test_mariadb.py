@@ -39,10 +39,13 @@ MARIADBD = shutil.which("mariadbd", path=PATH)
 INSTALL = shutil.which("mariadb-install-db", path=PATH)
 DEFAULTS = shutil.which("my_print_defaults", path=PATH)  # INSTALL asks it
 
-pytestmark = pytest.mark.skipif(
-    not (MARIADBD and INSTALL and DEFAULTS),
-    reason="no mariadbd here: apt-get install mariadb-server-core mariadb-client-core brings it",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (MARIADBD and INSTALL and DEFAULTS),
+        reason="no mariadbd here: apt-get install mariadb-server-core mariadb-client-core brings it",
+    ),
+]
 
 
 @pytest.fixture(scope="module")

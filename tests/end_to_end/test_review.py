@@ -91,6 +91,7 @@ def test_the_address_sets_a_strict_cookie_and_the_page_has_a_strict_policy(one: 
         assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
+@pytest.mark.slow
 def test_images_are_served_by_number(one: Served) -> None:
     for number, row in enumerate(one.rows):
         for kind in ("preview", "original"):
@@ -390,6 +391,7 @@ def test_undo_and_redo_without_end(own: Project) -> None:
         assert len(server.state()["all"]) == 4
 
 
+@pytest.mark.slow
 def test_a_second_server_is_refused(own: Project, capsys: pytest.CaptureFixture[str]) -> None:
     with served(own.run_folder):
         assert main(["review", str(own.run_folder), "--no-browser"]) == 2
@@ -490,6 +492,7 @@ def test_dry_run_apply_and_undo(own: Project, tmp_path: Path) -> None:
         assert server.post("undo", journal=journal["name"], digest=journal["digest"]).status == 409, "replayed"
 
 
+@pytest.mark.slow
 def test_companions_go_with_their_image_and_come_back(own: Project, tmp_path: Path) -> None:
     """A companion that changes after the dry run stays, with its image."""
     with served(own.run_folder) as server:
@@ -596,6 +599,7 @@ def test_without_exiftool_no_metadata_are_merged(own: Project, tmp_path: Path) -
         assert server.state()["work"] is None
 
 
+@pytest.mark.slow
 def test_a_replayed_or_stale_request_does_not_act(own: Project, tmp_path: Path) -> None:
     with served(own.run_folder) as server:
         assert server.post("apply", digest="").status == 409
@@ -619,6 +623,7 @@ def test_a_replayed_or_stale_request_does_not_act(own: Project, tmp_path: Path) 
         assert server.post("apply", digest=report).status == 400
 
 
+@pytest.mark.slow
 def test_two_acts_at_once_are_one(own: Project, tmp_path: Path) -> None:
     with served(own.run_folder) as server:
         digest = server.prepare("move", tmp_path / "away").json["digest"]
@@ -754,6 +759,7 @@ def test_decisions_that_are_none_are_refused(own: Project, capsys: pytest.Captur
     assert "line 1" in line
 
 
+@pytest.mark.slow
 def test_the_report_stays_as_it_was(own: Project) -> None:
     before = {name: data for name, data in own.artifacts().items() if not name.startswith("review/")}
     with served(own.run_folder) as server:

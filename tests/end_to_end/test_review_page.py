@@ -111,6 +111,7 @@ def test_the_page_loads_without_a_word_and_shows_its_pictures(own: Project, cont
         assert window.complaints == []
 
 
+@pytest.mark.slow
 def test_decisions_are_saved_and_another_window_and_browser_see_them(own: Project, context: Any, browser: Any) -> None:
     with served(own.run_folder) as server:
         one, two = Window(context, server), Window(context, server)
@@ -198,6 +199,7 @@ def test_dry_run_apply_and_undo_on_the_page(own: Project, context: Any, tmp_path
         assert [each for each in window.complaints if "400" not in each] == []
 
 
+@pytest.mark.slow
 def test_the_choice_of_companions_and_metadata(own: Project, context: Any, tmp_path: Path) -> None:
     sidecar = own.folder / "images" / "1 small.xmp"
     sidecar.write_text("no XMP, and a companion")
@@ -271,6 +273,7 @@ def test_metadata_are_merged_on_the_page(own: Project, context: Any, tmp_path: P
         assert window.complaints == []
 
 
+@pytest.mark.slow
 def test_a_window_that_shows_another_state_cannot_act(own: Project, context: Any, tmp_path: Path) -> None:
     before = files(own)
     with served(own.run_folder) as server:

@@ -96,6 +96,7 @@ def test_places_beyond_four_gigabytes() -> None:
     assert zipfile._EndRecData64(io.BytesIO(end), -22, [0] * 10)[3:7] == [70_000, 70_000, 100, 1 << 33]  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_many_members(tmp_path: Path) -> None:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:

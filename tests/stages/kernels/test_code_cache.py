@@ -127,6 +127,7 @@ def test_a_cache_that_fills_the_disk_ends_nothing(home: Path, monkeypatch: pytes
     assert hits() == 0
 
 
+@pytest.mark.slow
 def test_nothing_is_written_beside_the_code(tmp_path: Path) -> None:
     """The very kernels, in a process of its own: they are declared when their module is loaded."""
     code = (

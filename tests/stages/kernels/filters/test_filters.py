@@ -522,7 +522,7 @@ def test_vectors_are_compared_to_the_end_or_until_they_are_too_far(width: int) -
         assert leaves._apart(u, v, np.float32(less)) > less
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILTERS)
 def test_without_slack_matches_are_lost(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """So the attack is one: the same pairs, with floats taken at their word."""
