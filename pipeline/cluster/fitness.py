@@ -87,7 +87,7 @@ def _differing(needs: Needs) -> Iterator[str]:
 def _storage_problems(needs: Needs) -> Iterator[str]:
     """Yield problems of the storage.
 
-    Raises FileNotFoundError if the run's folder is not seen."""
+    Raises FileNotFoundError if this worker does not see the run's folder."""
     if needs.probe and read_bytes(needs.folder / needs.probe).decode() != needs.probe:
         raise FileNotFoundError(needs.probe)
     mine = needs.folder / _probe_name()

@@ -52,8 +52,8 @@ def open_executor(
     show_state  called with the state of the cluster every few seconds
     report      path of Dask's performance report
     tasks       number of tasks of the run
-    own_code    whether tasks call code of the user's own, which may not be safe for threads
-    advance     called with how much of a running task is done
+    own_code    whether tasks call the user's own code, which may not be thread-safe
+    advance     called with the address of a running task and the amount of finished work
 
     Raises ConfigError if no worker joins, SchedulerLost if the scheduler ends."""
     if not isinstance(scheduler, Dask):
@@ -111,7 +111,7 @@ def _open(scheduler: Dask, needs: Needs, opened: ExitStack) -> Client:
         LOG.warning(OPEN)
     if importlib.util.find_spec("bokeh") and client.dashboard_link.startswith("http"):
         link = client.dashboard_link
-        if isinstance(scheduler, Threads):  # for a scheduler in this process, Dask names another address of the machine
+        if isinstance(scheduler, Threads):  # for a scheduler in this process, Dask's link has another address
             link = re.sub(r"//[^/]+:", f"//{LOOPBACK}:", link)
         LOG.info("dashboard  %s", link)
     unregister(client, needs)

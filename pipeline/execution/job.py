@@ -1,4 +1,4 @@
-"""The job of a task on a worker: settings, artifacts and files."""
+"""Give a task on a worker its settings, earlier artifacts and files."""
 
 from __future__ import annotations
 

@@ -28,9 +28,10 @@ _state = _State()
 
 @contextlib.contextmanager
 def interrupts() -> Iterator[threading.Event]:
-    """Raise KeyboardInterrupt and set the event; exit at the next signal.
+    """Yield an event; the first signal sets the event and raises KeyboardInterrupt.
 
-    The event stays set, since compiled code can swallow a KeyboardInterrupt."""
+    The second signal exits at once. The event stays set, since compiled code can swallow a KeyboardInterrupt. In other
+    threads than the main thread, signals are not handled."""
     global _state
     if threading.current_thread() is not threading.main_thread():
         yield threading.Event()
@@ -58,7 +59,7 @@ def delayed() -> Iterator[None]:
     """Delay KeyboardInterrupt until the end of the `with` statement.
 
     Ctrl-C reaches every process of a terminal's group. Processes started inside the statement inherit the signal mask,
-    so Ctrl-C does not reach them; this process ends its child processes in order."""
+    so Ctrl-C does not reach these processes; this process ends its child processes in order."""
     state = _state
     resource_tracker.ensure_running()  # a tracker started later, with the first child, would unblock signals
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

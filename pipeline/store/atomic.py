@@ -1,6 +1,6 @@
 """Write a file whole or not at all.
 
-The pipeline writes files in no other way.
+Artifacts and published files are written in no other way.
 
 Guarantees after a power cut, by kind of file (`tests/power` rebuilds the states that a cut may leave, and checks):
 
@@ -85,7 +85,7 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Sync the names in a folder to disk, where possible. Raises OSError."""
+    """Sync the names in a folder to disk, if possible. Raises OSError."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:

@@ -1,4 +1,4 @@
-"""Where files lie: a folder of this machine, or an object store by way of fsspec.
+"""Access the storage of a run: a local folder, or an object store through fsspec.
 
 files.py         a run's files in a folder
 object_files.py  the same on an object store

@@ -1,9 +1,9 @@
 """Lock an output on this machine by a lock file that is created exclusively.
 
-One process at a time replaces a dead owner's lock, under `flock` where the file system supports `flock`. Many file
-systems do not support `flock` between hosts. There the lease alone decides: the dead lock is renamed before a new lock
-is created, another run's lock that was renamed by mistake is put back, and an owner whose heartbeat finds another
-run's lock stops.
+One process at a time replaces a dead owner's lock, under `flock` if the file system supports `flock`. Many file systems
+do not support `flock` between hosts. On such a file system the lease alone decides: the dead lock is renamed before a
+new lock is created, another run's lock that was renamed by mistake is put back, and an owner whose heartbeat finds
+another run's lock stops.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class FileLock:
         return True
 
     def _take_over(self) -> dict[str, Any] | None:
-        """Replace a dead owner's lock; return as `take` does."""
+        """Replace a dead owner's lock; return None or an owner, as `take` does."""
         with self._guard():
             owner = self.owner()
             if owner and is_alive(owner, self._since_heartbeat):
@@ -135,7 +135,7 @@ class FileLock:
 
     @contextlib.contextmanager
     def _guard(self) -> Iterator[None]:
-        """Keep other processes from replacing the lock, where `flock` works."""
+        """Keep other processes from replacing the lock, if `flock` works."""
         path = self.path.with_name(".lock.guard")
         remove_irregular(path)
         with open(path, "w", opener=regular) as guard:

@@ -17,7 +17,7 @@ from pipeline.store.backends.locations import mask
 
 TRIES = 5
 FIRST_PAUSE = 0.2
-"""Seconds of pause after the first try; each pause is twice the previous one, with a jitter of half its length."""
+"""Seconds of pause after the first try; each further pause is twice as long, with a jitter of ±50 %."""
 FINAL = (FileNotFoundError, PermissionError, FileExistsError, IsADirectoryError, NotADirectoryError)
 BUSY = frozenset({errno.EIO, errno.EBUSY, errno.EAGAIN, getattr(errno, "EREMOTEIO", errno.EIO), errno.ETIMEDOUT})
 TRANSIENT = frozenset(
@@ -27,7 +27,7 @@ TRANSIENT = frozenset(
         *("asyncio.IncompleteReadError", "paramiko.SSHException"),
     }
 )
-"""Transient errors of fsspec's libraries that are no OSError, by package and name."""
+"""Transient errors of fsspec's libraries that are not OSErrors, by package and name."""
 T = TypeVar("T")
 
 
