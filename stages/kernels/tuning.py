@@ -1,4 +1,4 @@
-"""Set how much of a block pair is compared at a time, and when one method is cheaper than another."""
+"""Set sizes of the pair engine, and costs from which one method beats another."""
 
 from __future__ import annotations
 

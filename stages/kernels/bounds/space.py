@@ -72,7 +72,7 @@ NOTHING = Candidates(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, n
 class Levels:
     """Numbers of pairs of representatives, by filter.
 
-    The counts depend on the device and on the size of tiles, so the counts are no part of the result.
+    The counts depend on the device and on the size of tiles, so the counts are not part of the result.
 
     order       excluded by sorted order, or by the boxes of a k-d tree, without a comparison of two points
     compared    compared along the leading directions
@@ -94,7 +94,7 @@ class Levels:
 
 
 class Filter(Protocol):
-    """A way to find the pairs that may match.
+    """Interface of filters, which find the pairs that may match.
 
     `levels` counts pairs as the filter runs."""
 
@@ -125,7 +125,7 @@ class Pass:
     symmetric: bool
 
     def cut(self, directions: int) -> np.float32:
-        """Return the greatest sum of squared differences, along a number of directions, with which a pair passes."""
+        """Return the greatest squared distance along `directions` with which a pair passes."""
         return slack.cut(self.squared, self.left.norm, self.right.norm, directions)
 
 
@@ -143,7 +143,7 @@ class Prepared:
 
     @property
     def cut(self) -> np.float32:
-        """Return the greatest sum of squared differences of whole vectors with which a pair passes."""
+        """Return the greatest squared distance of whole vectors with which a pair passes."""
         return slack.cut(
             self.space.squared, largest_norm(self.left), largest_norm(self.right), self.space.orders.shape[1]
         )
@@ -188,7 +188,7 @@ def _shared_keys(names: tuple[BlockName, BlockName], view: int, sides: Sides) ->
 
 
 def _own_keys(sides: Sides, symmetric: bool, squared: float) -> tuple[Keys, Directions]:
-    """Return the keys of both sides along principal directions of their own, and these directions."""
+    """Return the keys of both sides along their common principal directions, and these directions."""
     sampled = sides[:1] if symmetric else sides
     some = np.concatenate([sample(rows, transform, 2 * SAMPLED // len(sampled)) for rows, transform in sampled])
     most = directions_of(some.shape[1])
@@ -202,7 +202,7 @@ def _own_keys(sides: Sides, symmetric: bool, squared: float) -> tuple[Keys, Dire
 
 
 def _crowded(keys: Keys, squared: float) -> bool:
-    """Return whether so many pairs of a sample are near along DIRECTIONS that more directions save time."""
+    """Return whether a sample has so many near pairs that WIDE directions save time."""
     u, v = (side.narrow[:: max(1, len(side.narrow) // PROBED)].astype(np.float64) for side in keys)
     distances = (u**2).sum(axis=1)[:, None] + (v**2).sum(axis=1) - 2 * u @ v.T
     sizes = [len(side.narrow) for side in keys]
