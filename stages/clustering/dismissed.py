@@ -1,8 +1,8 @@
 """Read pairs of files that a person has dismissed: pairs that are not duplicates.
 
-A pair is identified by the digests of both files' bytes, and so holds for other names and other runs. Pairs are
-stored in files that people can share: CSV or Parquet with the columns digest_a and digest_b; other columns are
-ignored."""
+A pair is identified by the digests of both files' bytes, and is therefore valid for other names and in other runs.
+Pairs are stored in files that people can share: CSV or Parquet with the columns digest_a and digest_b; other columns
+are ignored."""
 
 from __future__ import annotations
 

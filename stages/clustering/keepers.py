@@ -1,6 +1,6 @@
 """Choose the keeper of each cluster, by rules in order.
 
-Each rule decides where earlier rules tie.
+Each rule decides among the images that earlier rules rank equally.
 
 keep: [resolution, metadata, original, avoid, oldest, live, {path: shallowest}, bytes]
 
@@ -203,9 +203,7 @@ def ranked(
 
 
 def _alike(images: pa.Table, family: Ints) -> Ints:
-    """Return a number per image, equal for byte-identical files of a family.
-
-    The result is int64 (n,)."""
+    """Return a number per image, int64 (n,), equal for identical files of a family."""
     digest = images["digest"].combine_chunks().dictionary_encode().indices
     codes = digest.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     codes = np.where(codes < 0, codes.max(initial=0) + 1 + np.arange(len(codes)), codes)
