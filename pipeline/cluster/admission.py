@@ -78,7 +78,7 @@ def _plugin(needs: Needs) -> str:
 
 
 def _has_left(client: Client, worker: str) -> bool:
-    """Return whether a worker has left; the scheduler may notice a moment later."""
+    """Return whether a worker has left; wait up to 1 s for the scheduler to notice."""
     for _ in range(10):
         if worker not in client.scheduler_info(n_workers=-1)["workers"]:
             return True

@@ -98,7 +98,7 @@ def _timed_out(error: BaseException) -> bool:
 
 
 def _open(scheduler: Dask, needs: Needs, opened: ExitStack) -> Client:
-    """Return a client whose workers passed the checks; `opened` closes everything."""
+    """Return a client whose workers passed the checks; all resources close with `opened`."""
     from pipeline.cluster.admission import checked_workers, unregister
 
     if isinstance(scheduler, Processes):

@@ -37,7 +37,7 @@ _Dumper.add_representer(str, _text)
 
 
 def describe(config: Config, stages: Sequence[Stage[Any]]) -> str:
-    """Return YAML of all keys, with comments: meaning, valid values, other default."""
+    """Return YAML of all keys; comments give meanings, valid values, changed defaults."""
     kinds = kinds_of(stages)
     data = config.as_dict()
     lines = ["# The resolved config. Each comment explains a key, and gives the default if the value differs.", ""]
@@ -94,7 +94,7 @@ def _is_number(hint: Any) -> bool:
 
 
 def _whole(text: str) -> str:
-    """Return `text` with no-break spaces after the first character."""
+    """Return `text` that does not wrap: with no-break spaces after the first character."""
     return text[0] + text[1:].replace(" ", "\xa0")
 
 

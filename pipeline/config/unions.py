@@ -1,7 +1,7 @@
 """Handle sections that are a union of dataclasses, one for each value of `kind`.
 
-The type of such a section is `Annotated[Annotated[Model, Tag(kind)] | ..., Discriminator(function)]`, as pydantic
-defines."""
+The type of such a section is a tagged union of pydantic:
+`Annotated[Annotated[Model, Tag(kind)] | ..., Discriminator(function)]`."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class Section:
 class PastRows(NamedTuple):
     """Rows of a source stage in the last run.
 
-    Without rows unless the last run listed everything with the same parameters.
+    Both fields are empty unless the last run listed all rows with the same parameters.
 
     tables  tables of the rows, read one by one; reading raises ArtifactDamaged
     racy    first-column values of rows whose data may have changed unnoticed"""
@@ -82,7 +82,7 @@ class PastRows(NamedTuple):
 
 @dataclass(frozen=True)
 class Source(Generic[P]):
-    """How a source stage finds the data of a run.
+    """Functions by which a source stage finds the data of a run.
 
     list      (params, settings, report, past) -> (task, table) pairs; called in every run. `report(n)` says that n more
               rows are found, for the progress display; `past()` returns the rows of the last run
@@ -114,7 +114,7 @@ class Reuse(Generic[P]):
 
 @dataclass(frozen=True)
 class Output:
-    """What a stage writes and shows beyond the rows of its artifacts.
+    """Files, row groups, figures and progress display of a stage.
 
     files      globs of the names that `Job.publish` may write; a run retires such files when no artifact names them
     row_group  rows of a Parquet row group, the smallest unit that `Artifact.take` reads

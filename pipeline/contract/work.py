@@ -29,7 +29,7 @@ class Task:
     notes     hints for the `tasks` functions of other stages; not part of the fingerprint
     filename  name in place of `<key>-<fingerprint>.parquet`, for a stage with a single artifact
     order     position in the stage's queue; by default, tasks queue in the order in which `tasks` yields them
-    group     tasks of one group are neighbours in `order` and share inputs, so that one worker may run several
+    group     tasks of one group are neighbours in `order` and share inputs; one worker may run several of these tasks
     size      amount of work in the stage's `Output.unit`, for the progress display; not part of the fingerprint
     """
 
@@ -45,7 +45,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Upstream:
-    """What `tasks` may read: earlier stages' tasks, settings of other sections."""
+    """Input of `tasks`: the tasks of earlier stages, and settings of other sections."""
 
     by_stage: Mapping[str, Sequence[Task]]
     settings: Settings

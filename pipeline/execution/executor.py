@@ -61,7 +61,7 @@ class LiveBundles:
     def __init__(self) -> None:
         self.bundles = 0
         self._left: dict[Address, list[int]] = {}
-        """For each task, the number of unfinished tasks in its bundle: a list of one int per bundle, shared."""
+        """The number of unfinished tasks in each task's bundle: a list of one int, which the bundle's tasks share."""
 
     def add(self, tasks: Sequence[Address]) -> None:
         self.bundles += 1

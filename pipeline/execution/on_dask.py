@@ -1,4 +1,4 @@
-"""An executor on a Dask cluster."""
+"""Run calls on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BUNDLE = 256
 BUNDLE_SECONDS = 5.0
 """Greatest duration of a bundle in seconds: dependents of a task wait until the task's bundle ends."""
 POLL_INTERVAL = 1.0
-"""Seconds between two checks of a cluster that returns nothing."""
+"""Seconds between two checks of the cluster while no call ends."""
 
 
 class DaskExecutor:

@@ -15,7 +15,7 @@ LONG = 10_000_000
 
 
 def short(number: float) -> str:
-    """Return three significant digits and a suffix: 1.23k, 45.6M."""
+    """Return a number with three significant digits and a suffix: 1.23k, 45.6M."""
     letters = ["", "k", "M", "G", "T"]
     while number >= 1_000 and len(letters) > 1:
         number, letters = number / 1_000, letters[1:]
@@ -72,7 +72,7 @@ class StagePace:
     def core_seconds(self) -> float:
         """Return core-seconds for one unit of work.
 
-        The figure is measured once a task has ended; before, the stage's typical figure is returned."""
+        The figure is measured once a task has ended; until then, the stage's typical figure is returned."""
         return self._seconds / self._ran if self._ran else self.work.seconds
 
     def count(self, done: int, between: str) -> str:

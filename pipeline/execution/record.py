@@ -1,4 +1,4 @@
-"""The record of a run: the content of run.json, and the exit code."""
+"""Build the record of a run: the content of run.json, and the exit code."""
 
 from __future__ import annotations
 

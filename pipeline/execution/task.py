@@ -118,7 +118,7 @@ def run_bundle(calls: Sequence[Call], seconds: float, topic: str = "") -> list[O
 def run_task(call: Call, advance: Advance = unseen) -> Outcome:
     """Compute one task and publish the artifact; return every error as an outcome.
 
-    `advance` is called with the amount of work done, while the task runs."""
+    While the task runs, `advance` is called with the task's address and the amount of finished work."""
     prepare()
     use(call.context.storage)
     core = take_core(call.tasks_per_machine)  # without an idle core the task still runs

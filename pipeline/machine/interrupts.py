@@ -17,7 +17,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class _State:
-    """Whether a signal has arrived, and whether `delayed` delays the exception."""
+    """State: whether a signal has arrived, and whether `delayed` delays the exception."""
 
     def __init__(self) -> None:
         self.interrupted, self.held, self.pending = threading.Event(), 0, False
@@ -50,7 +50,7 @@ def forget() -> None:
     """Make CPython forget a handled KeyboardInterrupt that passed through `exec()`.
 
     Dataclasses call `exec()`. After such an interrupt CPython ends the process with SIGINT at exit, even though the
-    interrupt was handled; another call of `exec()` prevents that."""
+    interrupt was handled; another call of `exec()` prevents this exit."""
     exec("")
 
 

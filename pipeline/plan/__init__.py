@@ -1,4 +1,4 @@
-"""The tasks of a run: plan them, find the stale ones, and state the reasons.
+"""Plan the tasks of a run, find the stale tasks, and state why tasks are stale.
 
 discovery.py          the stages that installed distributions declare
 tasks.py              every task of the run, and the inputs of each task

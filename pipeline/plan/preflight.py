@@ -1,6 +1,6 @@
 """Ask every stage's `Preflight` before the first task runs.
 
-A preflight checks settings, states the memory of the largest task, and says whether tasks call code of the user."""
+A preflight checks settings, states the memory of the largest task, and says whether tasks call the user's own code."""
 
 from __future__ import annotations
 

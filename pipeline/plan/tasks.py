@@ -1,4 +1,4 @@
-"""Plan every task of a run and its inputs before the first task starts."""
+"""Plan every task of a run, with its inputs, before the first task starts."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class FixedRows:
 
 
 def locate(file: pq.ParquetFile, path: Path, column: str) -> FixedRows:
-    """Return the positions of a column's values. Raises ValueError if unknown."""
+    """Return the positions of a column's values. Raises ValueError for no such column."""
     leaf = [file.schema.column(n).path for n in range(len(file.schema))].index(column)
     width = file.schema.column(leaf).length
     groups = [file.metadata.row_group(n) for n in range(file.num_row_groups)]

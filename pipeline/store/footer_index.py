@@ -109,7 +109,7 @@ class Index:
         if footer is None or footer.state != state or not state.stamp:
             return None
         with contextlib.suppress(ValueError, TypeError, RecursionError):
-            _, key, fingerprint, inputs, content, summary, rows, files, span = json.loads(footer.own)  # as in OWN
+            _, key, fingerprint, inputs, content, summary, rows, files, span = json.loads(footer.own)  # order of OWN
             recipe, schema = _parsed(footer.shared)
             span = span and tuple(span)
             return Record(stage, key, fingerprint, recipe, inputs, schema, content, summary, rows, files, span)

@@ -41,7 +41,7 @@ class FileLock:
         self._links = True
 
     def take(self) -> dict[str, Any] | None:
-        """Take the lock and return None, or return its owner: {} if not yet written."""
+        """Take the lock and return None, or return the owner; {} if not yet written."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         return None if self._create() else self._take_over()
 
@@ -107,7 +107,7 @@ class FileLock:
         """Return whether another process may still write the owner into an empty lock."""
         try:
             return not self._links and self._since_heartbeat() < WRITE_TIMEOUT
-        except FileNotFoundError:  # released since
+        except FileNotFoundError:  # the other process has released the lock
             return False
 
     def _removed(self, dead: Mapping[str, Any]) -> dict[str, Any] | None:

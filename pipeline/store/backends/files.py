@@ -53,7 +53,7 @@ class LocalFiles:
         return _size(f"{self._folder}/{name}")
 
     def entries(self, folder: str) -> dict[str, Entry]:
-        """List a folder; return entries by name, none for a missing folder."""
+        """List a folder; return entries by name, empty for a missing folder."""
         found = {}
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(self._folder / folder) as entries:
             for entry in entries:

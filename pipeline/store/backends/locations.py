@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from upath import UPath
 
 Place: TypeAlias = "Path | UPath"
-"""A local path, or a URL."""
+"""A path object: `Path` for a local path, `UPath` for a URL."""
 StorageOptions: TypeAlias = Mapping[str, Mapping[str, Any]]
 """Keyword arguments of fsspec's file systems, by protocol."""
 
@@ -135,7 +135,7 @@ def without_credentials(url: str, options: dict[str, dict[str, Any]]) -> str:
 
 
 def place(text: str) -> Place:
-    """Return the place of a canonical URL or an absolute path."""
+    """Return the path object of a canonical URL or an absolute path."""
     if protocol_of(text) is None:
         return Path(text)
     from upath import UPath
@@ -187,5 +187,5 @@ def use(options: StorageOptions) -> None:
 
 
 def in_use() -> StorageOptions:
-    """Return the options set by `use`, to pass them to another process."""
+    """Return the options that `use` has set, for another process."""
     return _in_use

@@ -39,7 +39,7 @@ class ObjectLock:
         self.note = ""
 
     def take(self) -> Owner | None:
-        """Take the lock and return None, or return its owner: {} if not yet written."""
+        """Take the lock and return None, or return the owner; {} if not yet written."""
         try:
             if not create(self.path, self._text()):
                 return self._take_over()

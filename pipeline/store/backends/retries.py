@@ -1,9 +1,7 @@
 """Retry a request to an object store after a transient error.
 
-Pauses grow from try to try.
-
-Transient errors, such as a busy store or a broken connection, are retried up to TRIES times, then raised as OSError,
-like errors of a disk."""
+A request that meets transient errors, such as a busy store or a broken connection, is tried up to TRIES times, with
+growing pauses. The last error is raised as OSError, like errors of a disk."""
 
 from __future__ import annotations
 
@@ -42,7 +40,7 @@ def without_retries(system: Any) -> Any:
 
 
 def retried(work: Callable[[], T], where: object) -> T:
-    """Return the result of `work`, with retries. Raises OSError for the file `where`."""
+    """Return the result of `work`, with retries. Raises OSError that names `where`."""
     pause = FIRST_PAUSE
     for attempt in range(1, TRIES + 1):
         try:

@@ -1,7 +1,8 @@
 """Put, read, list, copy and delete files on object stores, with retries.
 
-An artifact is written to a local temporary file and then put in one request. So a failed write leaves no object, and a
-put whose response got lost can be repeated with the same content. `retries.py` repeats requests after transient errors.
+An artifact is written to a local temporary file and then put in one request. A failed write therefore leaves no object,
+and a put whose response got lost can be repeated with the same content. `retries.py` repeats requests after transient
+errors.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def file_system(place: Place) -> Any:
 
 
 def opened(url: str) -> tuple[Any, str]:
-    """Return the file system of a URL without credentials, and the path there."""
+    """Return the file system of a URL without credentials, and the path in this system."""
     from fsspec.core import url_to_fs
 
     system, path = url_to_fs(url, use_listings_cache=False)
