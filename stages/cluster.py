@@ -133,7 +133,7 @@ def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
 def _of_scan(params: Params) -> list[str]:
     """Return the columns of the scan that rules read.
 
-    Without such columns, a touched file changes nothing in this stage."""
+    If rules read no such column, a touched file changes nothing in this stage."""
     return sorted(keepers.facts(params.keep) & keepers.OF_SCAN)
 
 

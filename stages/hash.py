@@ -102,7 +102,7 @@ def _gives_text(name: str) -> bool:
 
 
 def check(params: Params, settings: Settings) -> Iterator[str]:
-    """Refuse images as input of functions that take bytes."""
+    """Yield a problem if `takes: image` is set for a function that takes bytes."""
     if params.takes == "image" and ":" not in params.function:
         yield (
             f"hash.takes: image needs a package.module:function, got {params.function}, which takes bytes; set "
@@ -148,7 +148,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> pa.Table:
     """Return hashes of the readable images, in path order.
 
     Raises:
-        TaskError: the user's function fails, or returns no text."""
+        TaskError: the user's function fails, or does not return text."""
     rows = inputs.table("thumbnail", ["path", "set", "error", "thumbnail"])
     rows = rows.filter(pc.is_null(rows["error"]))
     thumbnails = pixels(rows["thumbnail"], thumbnail_shape(job.settings))

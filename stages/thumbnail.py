@@ -148,7 +148,7 @@ def schema(params: Params, settings: Settings) -> pa.Schema:
 
 
 ROWS = 128
-"""Rows that are written together."""
+"""Number of rows that are written together."""
 
 
 def check(params: Params, settings: Settings) -> Iterator[str]:

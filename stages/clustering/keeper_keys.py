@@ -35,7 +35,7 @@ PASSED = ("width", "height", "bytes", "format", "mode", "taken", "contrast", "di
 class Key(NamedTuple):
     """A sort key.
 
-    values  (n,), the least first
+    values  sort values, (n,); the image with the least value comes first
     reason  why an image with a lower value stays"""
 
     values: NDArray[Any]

@@ -19,8 +19,8 @@ live        of byte-identical files, the keeper is the file whose folder holds m
 path        the path with the fewest folders: weak evidence
 bytes       the largest file: weak evidence
 
-After the last rule, the rule `live` decides, if not in the list, and then the alphabetical order of the paths. The
-rules `path` and `{path: alphabetical}` leave no ties."""
+After the last rule, ties are broken by the rule `live`, if not in the list, and then by the alphabetical order of the
+paths. The rules `path` and `{path: alphabetical}` leave no ties."""
 
 from __future__ import annotations
 
@@ -84,10 +84,10 @@ def stay(members: pa.Table) -> pa.ChunkedArray:
 
 
 def checked(value: Any) -> Rule:
-    """Return a valid rule as given in the config.
+    """Check a rule of the config, and return the rule with `~` in folders expanded.
 
     Raises:
-        ValueError: the rule is invalid; the message says what was expected."""
+        ValueError: the rule is invalid; the message states the expected rules."""
     if isinstance(value, Mapping):
         name, argument = next(iter(value.items())) if len(value) == 1 else ("", None)
         if name == "path" and argument in PATHS:

@@ -124,8 +124,8 @@ class Graph:
         With `pairs.identical: group`, often only one of several identical images was compared with others; the
         distances of this image hold for all identical images.
 
-        dismissed  for each dismissed image, the images that must not match the image, in both directions; dismissed
-                   images stay nodes of their own"""
+        dismissed  for each dismissed image, the images that must not match the dismissed image, in both directions;
+                   dismissed images stay separate nodes"""
         same = components.Forest()
         zero = self.measured & (self.distance == 0)
         same.join(self.a[zero], self.b[zero])

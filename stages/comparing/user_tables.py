@@ -39,7 +39,7 @@ def read_rows(path: Path, columns: Sequence[str], what: str = "") -> list[tuple[
 
 
 def read_unchanged(key: str, read: Callable[[], Table], digest: Callable[[Table], str], expected: object) -> Table:
-    """Read a user's files, and check that the content is as when the run was planned.
+    """Read a user's files, which must not have changed since the run was planned.
 
     key       config key that names the files
     read      reads the content

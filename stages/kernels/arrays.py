@@ -20,7 +20,7 @@ SHARE = 16
 
 
 class NoDevice(Exception):
-    """Signal that no usable compute device exists; the message says why.
+    """No usable compute device exists; the message states the reason.
 
     extra  the optional dependency group that installs the missing library, or None"""
 
@@ -34,7 +34,7 @@ class Device:
     """A compute device: an array namespace and functions to move arrays.
 
     name  "cpu", or the GPU's model name
-    xp    array namespace after the array API standard
+    xp    array namespace of the array API standard
     put   copy a NumPy array to the device
     get   copy a device array to NumPy
     free  free bytes of the device's own memory; 0 for a CPU, which shares main memory"""

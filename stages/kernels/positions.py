@@ -30,7 +30,7 @@ def settled_of(side: Side) -> Mask:
 def counts_by_kind(weight: Ints, kind: Ints, kinds: Ints) -> tuple[Ints, Ints]:
     """Return the numbers of images and of representatives by kind, int64 (kinds,) each.
 
-    weight, kind  of each representative, int64 (n,)"""
+    weight, kind  weight and kind of each representative, int64 (n,)"""
     place = np.searchsorted(kinds, kind)
     images = np.zeros(len(kinds), np.int64)
     np.add.at(images, place, weight)

@@ -17,8 +17,8 @@ LEADING = 8
 """Number of leading directions. With 4, three times as many pairs of photographs pass; with 16, a pair costs twice as
 much."""
 FURTHER = 16
-"""Number of further directions, for pairs that are near along the leading directions: of such pairs of photographs, a
-fifth passes."""
+"""Number of further directions, for pairs that are near along the leading directions. A fifth of such pairs of
+photographs passes."""
 DIRECTIONS = LEADING + FURTHER
 WIDE = 128
 """Number of directions for long vectors if many pairs are near along DIRECTIONS. Of pairs of vectors with 1,024 entries

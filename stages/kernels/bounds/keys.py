@@ -3,7 +3,7 @@
 A block is compared with many other blocks. Directions only change how many pairs pass a filter, so all block pairs of
 one comparison share directions in each process, and each block is projected once. The first block determines the
 directions. If a later block spreads along the shared directions much less than along its own principal directions, new
-directions are computed from samples of both, at most RENEWALS times."""
+directions are computed from samples of both blocks, at most RENEWALS times."""
 
 from __future__ import annotations
 

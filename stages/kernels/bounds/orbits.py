@@ -4,7 +4,7 @@
 mirror of any thumbnail, maps cells onto cells. Each turn of `measure/turns.py` therefore permutes the columns of a
 vector u (σ behaves like one more channel), and no new sums are needed (`orders`).
 
-**Quarter turns.** A quarter turn moves each cell round an orbit of four cells: (i, j), (j, g-1-i), ... Let x_0 ... x_3
+**Quarter turns.** A quarter turn moves each cell along an orbit of four cells: (i, j), (j, g-1-i), ... Let x_0 ... x_3
 be the entries of u along an orbit, and let X_k = ½ Σ x_n ω^(kn), ω = -√-1, be their discrete Fourier transform, which
 preserves distances. A turn shifts the x_n cyclically, so the turn multiplies each X_k by a power of ω and leaves |X_k|
 unchanged. Two magnitudes never differ by more than the two numbers do, so with w(u) = (X_0, |X_2|, √2 |X_1|) over all

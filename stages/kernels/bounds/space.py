@@ -34,7 +34,7 @@ class Space:
     """The vectors of a metric: their greatest distance for a match, their turns, their invariants.
 
     squared     the greatest squared distance of the vectors of a match, before any rounding; a pair beyond this
-                distance in every turn is no match
+                distance in every turn is not a match
     orders      int64 (turns, d): the columns orders[k] of a row are the image's vector in the turn COMPARED[turns][k]
                 of `measure/turns.py`; the columns of one turn are contiguous, in some order
     invariants  maps rows, float32 (m, d'), to invariants under all turns, float64 (m, d''); the distance of two
@@ -78,7 +78,7 @@ class Levels:
     compared    compared along the leading directions
     directions  left after the comparison along all DIRECTIONS
     sums        left after the comparison of whole vectors
-    finer       of the pairs in crowded tiles: left after finer sums
+    finer       left after finer sums, counted in crowded tiles only
     checked     measured one by one
     products    measured by the matrix product of whole tiles
     copied      copied from an earlier artifact"""
@@ -116,7 +116,7 @@ class Pass:
     left, right  keys of either side: vectors along the leading directions
     squared      the greatest squared distance of the keys of a match
     turns        the turns in which a passing pair is compared next, as bits
-    symmetric    both sides have the same keys"""
+    symmetric    whether both sides have the same keys"""
 
     left: Projections
     right: Projections

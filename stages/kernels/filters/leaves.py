@@ -5,8 +5,8 @@ For one leaf of a,
 
     the leaf's box against the boxes of b's leaves   ->  some leaves of b
     each point of the leaf against these boxes       ->  few leaves of b
-    each point of the leaf against the leaves' points  ->  few points of b
-    the leaves' points along DIRECTIONS              ->  fewer points of b
+    each point of the leaf against points of b       ->  few points of b
+    the same points along DIRECTIONS                 ->  fewer points of b
     long vectors, if crowded: along WIDE directions  ->  fewer points of b
     the whole vectors, in every turn                 ->  candidates
 

@@ -85,7 +85,7 @@ def _joined(*parts: PairArrays) -> PairArrays:
 
 
 def _product(sizes_a: Ints, sizes_b: Ints) -> tuple[Ints, Ints, Ints]:
-    """Return all pairs of places below each pair of sizes, with the index of the sizes.
+    """Return all pairs (place in group a, place in group b) for each pair of group sizes.
 
     Returns three arrays: the index of the pair of sizes, the place in a, the place in b."""
     total = sizes_a * sizes_b

@@ -54,7 +54,7 @@ class Tree:
     def upward(self, keys: Ints, *values: Ints) -> tuple[Ints, list[Ints]]:
         """Return keys and their ancestors, sorted, with the sums of `values` by subtree.
 
-        keys    folder + k * number of folders, int64 (m,); each k has sums of its own
+        keys    folder + k * number of folders, int64 (m,); each k has its own sums
         values  int64 (m,) each"""
         count = max(1, len(self.parent))
         parts, columns = [keys], [[column] for column in values]

@@ -1,4 +1,4 @@
-"""Compute digests of thumbnails: as stored, and equal for turned copies."""
+"""Compute two digests of each thumbnail: as stored, and the same for turned copies."""
 
 from __future__ import annotations
 
