@@ -1,4 +1,4 @@
-"""Run any DAG of cached stages on Dask, whatever the stages compute.
+"""Run any DAG of cached stages on Dask.
 
 stage.py      the contract: a stage is frozen data that names two plain functions
 run.py        one run from beginning to end
@@ -9,7 +9,7 @@ cli/          the command line
 config/       YAML to settings
 plan/         the tasks of a run, and which are stale and why
 execution/    run stale tasks
-cluster/      start workers, or connect to workers, as the config section `scheduler` says
+cluster/      start workers or connect to workers, as set in the config section `scheduler`
 store/        artifacts and the other files of a run; backends/ for folders and object stores
 machine/      this process and its machine
 messages/     errors, and printing
@@ -54,7 +54,7 @@ def load_run(run: str | Place) -> Any:
 
 
 def open_place(url: str) -> Place:
-    """Return the place of a URL, and pass the URL's credentials to fsspec only.
+    """Return the path object of a URL; only fsspec gets the URL's credentials.
 
     Raises ConfigError if `url` is not a valid URL, or if the package for its protocol is missing."""
     from pipeline.messages.errors import ConfigError

@@ -1,4 +1,4 @@
-"""Do one run, or delete what runs have retired."""
+"""Run the stages of a config, or delete the retired files of a run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pipeline.store.store import Store
 
 
 def no_files(store: Store, ran: Collection[str]) -> Collection[str]:
-    """Write no file: the default of `after_success`."""
+    """Write no file and return no name: the default of `after_success`."""
     return ()
 
 
@@ -39,8 +39,8 @@ def run(
     """Run the stale tasks and return the record of the run, errors of tasks included.
 
     `after_success` is called once all tasks have succeeded, with the run's store and the names of the stages that ran
-    tasks. The function writes files that are no artifacts, such as charts of the event log, and returns the names of
-    these files, relative to the run's folder: all other files of the same kind are retired.
+    tasks. The function writes files that are not artifacts, such as charts of the event log, and returns the names of
+    these files, relative to the run's folder. All other files of the same kind are retired.
     `performance_report` is the path of Dask's own report on the run; a run without stale tasks writes none.
 
     Raises ConfigError or LockedError before the first task, SchedulerLost after run.json is written."""
@@ -58,7 +58,7 @@ def run(
 
 
 def prune(config: Config) -> tuple[int, int]:
-    """Delete retired files; return their number and their bytes.
+    """Delete retired files; return their number and total size in bytes.
 
     Raises LockedError or ConfigError."""
     use(config.storage)

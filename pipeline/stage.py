@@ -1,7 +1,7 @@
 """The contract of a stage: frozen data that names plain functions.
 
 A stage cuts its work into tasks and computes one task at a time. The pipeline decides which tasks are current, where
-artifacts lie, and where and when a task runs; these rules are the same for every stage.
+artifacts are stored, and where and when a task runs. These rules are the same for every stage.
 
     tasks(upstream, params)          -> the tasks, made from the tasks of the stages in `needs`
     compute(inputs, params, job)     -> a table, or a `Result`
@@ -69,11 +69,10 @@ SPEED = Speed()
 
 
 class Added:
-    """Mark a parameter of a later version whose default changes nothing.
+    """Mark a parameter that a later version added: `Annotated[bool, ADDED]`.
 
-    Write `Annotated[bool, ADDED]`.
-
-    At its default, the parameter is no part of the fingerprint, so artifacts of earlier versions stay current."""
+    The default must not change results. At its default, the parameter is not part of the fingerprint, so artifacts of
+    earlier versions stay current."""
 
 
 ADDED = Added()
@@ -81,18 +80,19 @@ ADDED = Added()
 
 @dataclass(frozen=True)
 class Stage(Generic[P]):
-    """A kind of work.
+    """One stage of the DAG: its parameters, its schema and its functions.
 
     A file `stages/NAME.py` ends in `STAGE: Stage[Params] = Stage("NAME", ...)`.
 
     name     also the folder of the artifacts, and the config section of the parameters
     version  raise this number with every change of the code that changes results
-    needs    stages whose tasks `tasks` looks at, or whose artifacts `compute` reads
+    needs    stages whose tasks `tasks` reads, or whose artifacts `compute` reads
     params   dataclass of the config section, made by `section`; fields marked `SPEED`, and fields marked `ADDED` at
-             their default, are no part of the fingerprint
+             their default, are not part of the fingerprint
     schema   Arrow schema of the artifacts, or a function (params, settings) -> schema; see `pipeline.store.columns`
     tasks    cuts the work
     compute  computes one task from its arguments and nothing else
+    The other fields are optional declarations: see `pipeline.contract.options`.
     """
 
     name: str

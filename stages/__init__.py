@@ -10,5 +10,5 @@ cluster.py     clusters, keepers, check of the ledger        clustering/   match
 plot.py        pictures, charts and the page                 report/       drawing, and the page's templates
 
 kernels/       the mathematics: arrays in, arrays out
-filtering/     data sets written anew without some images, for the command filter
+filtering/     write data sets without some images, for the command filter
 commands/      the commands, and pages drawn beside a run"""

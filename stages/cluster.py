@@ -1,7 +1,7 @@
-"""Join matches to clusters, choose keepers, and check the ledger of pairs.
+"""Group matches into clusters, choose keepers, and check the ledger of pairs.
 
-`clustering/` holds the graph of matches and the rules for keepers. Matches follow `pairs.metric`; `mse_to_keeper`
-and `diameter` are mean squared errors of thumbnails under any metric, and follow `pairs.exposure`."""
+`clustering/` holds the graph of matches and the rules for keepers. Matches depend on `pairs.metric`. Under any metric,
+`mse_to_keeper` and `diameter` are mean squared errors of thumbnails, which depend on `pairs.exposure`."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Params:
     keep: Annotated[
         tuple[Annotated[Rule, PlainValidator(keepers.checked)], ...],
         Field(
-            description="rules that choose the keeper of a cluster; each rule decides where earlier rules tie: "
+            description="rules that choose the keeper of a cluster; each rule decides if earlier rules tie: "
             "resolution, metadata, original, avoid, live, oldest, newest, taken, companions, bytes, format, sharpness, "
             "path, {avoid: [patterns]}, {folder: [patterns]}, {format: [names]}, {path: shallowest}, shortest or "
             "deepest, package.module:function"
@@ -105,7 +105,7 @@ FILENAME = "clusters.parquet"
 
 
 def check(params: Params, settings: Settings) -> Iterator[str]:
-    """Report a threshold without recorded pairs, and unreadable dismissals."""
+    """Yield problems: a threshold above that of `pairs`, dismissals that can't be read."""
     limit = settings("pairs.threshold")
     if limit is None and params.threshold is None:
         such = "a number such as 200" if settings("pairs.metric") == "mse" else "a distance by pairs.metric"
@@ -133,7 +133,7 @@ def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
 def _of_scan(params: Params) -> list[str]:
     """Return the columns of the scan that rules read.
 
-    Without such columns, a touched file changes nothing in this stage."""
+    If rules read no such column, a touched file changes nothing in this stage."""
     return sorted(keepers.facts(params.keep) & keepers.OF_SCAN)
 
 
@@ -174,7 +174,7 @@ def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
     flat        number of images with too little contrast
     unmeasured  number of images whose sharpness could not be measured
 
-    Values are null where the run did not reach this stage."""
+    Values are null if the run did not reach this stage."""
     found = next(iter(summaries), {})
     clusters = {name: found.get(name) for name in ("count", "images", "removable_bytes")}
     return {name: found.get(name) for name in ("flat", "unmeasured")} | {"clusters": clusters}
@@ -198,8 +198,8 @@ ADDED_USES: Mapping[str, Scalar] = {"pairs.mirror": False, "pairs.exposure": "co
 def uses(settings: Settings) -> Sequence[str]:
     """Return the config keys that determine the result.
 
-    Limits of decoding count for the rule `sharpness`, which decodes files: under higher limits more files are
-    measurable."""
+    The limits of decoding are among these keys only with the rule `sharpness`, which decodes files: under higher limits
+    more files are measurable."""
     return USES + BOUNDS if "sharpness" in settings("cluster.keep") else USES
 
 

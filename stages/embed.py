@@ -80,7 +80,7 @@ class Params:
 
 
 def check(params: Params, settings: Settings) -> Iterator[str]:
-    """Report a model that can't be used, and a missing library."""
+    """Yield problems: keys without a model, an unusable model, a missing library."""
     model, size = model_file(settings("pairs.embedding")), params.size
     if model is None:
         given = [name for name in ("layout", "mean", "scale", "output") if getattr(params, name) is not None]
@@ -116,7 +116,7 @@ def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
 
 
 def _loaded(model: Path, params: Params) -> Network:
-    """Return a model. Raises ConfigError where the model can't be used."""
+    """Return a model. Raises ConfigError if the model can't be used."""
     from stages.vectors.network import NoModel, is_installed, network
 
     if not is_installed():
@@ -133,12 +133,12 @@ def _loaded(model: Path, params: Params) -> Network:
 
 
 def own_code(params: Params, settings: Settings) -> bool:
-    """Return whether a function of the user's own computes vectors."""
+    """Return whether the user's own function computes vectors."""
     return settings("pairs.embedding") is not None and model_file(settings("pairs.embedding")) is None
 
 
 def memory(upstream: Upstream, params: Params) -> int:
-    """Return the bytes of a task with a model."""
+    """Return the memory of a task with a model in bytes; 0 without a model."""
     model = model_file(upstream.settings("pairs.embedding"))
     return LOADED + 3 * model.stat().st_size if model and model.exists() else 0
 
@@ -193,7 +193,7 @@ def retry(summary: Mapping[str, Any], params: Params) -> bool:
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
     """Return the columns that determine vectors.
 
-    The thumbnails themselves count only where a function gets thumbnails."""
+    The thumbnails themselves are included only if a function gets thumbnails."""
     return {"scan": (), "thumbnail": (*READ, *(["thumbnail"] if _of_thumbnails(settings) else []))}
 
 
@@ -204,7 +204,7 @@ def _of_thumbnails(settings: Settings) -> bool:
 def uses(settings: Settings) -> Sequence[str]:
     """Return the config keys that determine vectors.
 
-    A model counts by the digest of its file, not by its path."""
+    A model is identified by the digest of its file (`Task.spec`), not by its path."""
     if settings("pairs.embedding") is None:
         return ()
     if model_file(settings("pairs.embedding")):

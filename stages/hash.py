@@ -38,7 +38,7 @@ FAST: Mapping[str, HashFunction] = {
 `pairs.same_hash` relies on these hashes."""
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 TOGETHER = 256
-"""Thumbnails that are turned at a time."""
+"""Number of thumbnails that are turned together."""
 NO_TEXT = (type(None), bytes, bytearray, np.ndarray)
 """Types whose text does not hold the whole value."""
 
@@ -50,7 +50,7 @@ class Params:
     function: Annotated[
         str,
         Field(
-            description="xxh3_128, blake3, a hash of hashlib, or package.module:function whose result str() turns into "
+            description="xxh3_128, blake3, a hash of hashlib, or package.module:function; str() turns its result into "
             "text"
         ),
     ] = "xxh3_128"
@@ -75,10 +75,10 @@ class Params:
 
 
 def hash_function(name: str) -> HashFunction:
-    """Return the function with this name.
+    """Return the function that `hash.function` names.
 
     Raises:
-        ValueError: no such function exists; the message says what was expected."""
+        ValueError: the function does not exist; the message states the expected names."""
     if ":" in name:
         return imported(name)
     if name in FAST:
@@ -102,7 +102,7 @@ def _gives_text(name: str) -> bool:
 
 
 def check(params: Params, settings: Settings) -> Iterator[str]:
-    """Refuse images as input of functions that take bytes."""
+    """Yield a problem if `takes: image` is set for a function that takes bytes."""
     if params.takes == "image" and ":" not in params.function:
         yield (
             f"hash.takes: image needs a package.module:function, got {params.function}, which takes bytes; set "
@@ -114,7 +114,7 @@ def schema(params: Params, settings: Settings) -> pa.Schema:
     """Return the artifact's schema.
 
     hash_*           hashes of the shifted thumbnail, turned; hash_mirrored_*: mirrored, then turned
-    identity         digest of the thumbnail as it is
+    identity         digest of the thumbnail as stored
     identity_turned  digest of the least of the thumbnail's turned forms, in the order of bytes; the turns are the
                      quarter turns that keep the thumbnail's shape, or, with pairs.mirror, the compared turns
     turn             the smallest turn that gives the least form
@@ -148,7 +148,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> pa.Table:
     """Return hashes of the readable images, in path order.
 
     Raises:
-        TaskError: the user's function fails, or returns no text."""
+        TaskError: the user's function fails, or does not return text."""
     rows = inputs.table("thumbnail", ["path", "set", "error", "thumbnail"])
     rows = rows.filter(pc.is_null(rows["error"]))
     thumbnails = pixels(rows["thumbnail"], thumbnail_shape(job.settings))
@@ -210,9 +210,7 @@ def _loses_value(given: object) -> bool:
 
 
 def _is_unicode(text: str) -> bool:
-    """Return whether a text column can hold the text.
-
-    Lone surrogates can't be stored."""
+    """Return whether a text column can hold the text, which must lack lone surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,6 +1,6 @@
-"""Gather, per block, the data that comparing needs before candidates are known.
+"""Gather the data of each block that comparing needs before candidates are known.
 
-There is one file a block."""
+There is one file per block."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from stages.comparing.thumbnails import coarse_type, thumbnail_shape
 from stages.kernels.measure.identity import digest
 
 NUMBERS = {"turn": pa.int8(), "symmetry": pa.int8(), "unchanged": pa.uint8()}
-"""Types of the columns of the hash stage that are no text."""
+"""Types of the columns of the hash stage that are not text."""
 
 
 def hashed(settings: Settings) -> tuple[str, ...]:
@@ -50,8 +50,8 @@ def schema(params: Params, settings: Settings) -> pa.Schema:
 
     partition        number of the image's partition in the list `parts` of the summary
     row              row of the image in its thumbnail artifact
-    vector           with pairs.embedding: as in the stage embed; empty where the image has no vector
-    vector_identity  digest of the vector; empty where the image has no vector"""
+    vector           with pairs.embedding: as in the stage embed; empty if the image has no vector
+    vector_identity  digest of the vector; empty if the image has no vector"""
     return pa.schema(
         [
             ("path", pa.string()),
@@ -126,7 +126,7 @@ def _with_vectors(rows: pa.Table, embedded: Artifact) -> pa.Table:
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
     """Return the columns that determine the index.
 
-    Of thumbnails, only the digest of the column counts."""
+    Of the column of thumbnails, only the digest is read."""
     return {
         "thumbnail": ("path", "width", "height", "error", "coarse", "thumbnail"),
         "hash": ("path", *hashed(settings)),

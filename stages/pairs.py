@@ -158,7 +158,7 @@ def schema(params: Params, settings: Settings) -> pa.Schema:
 
 
 def check(params: Params, settings: Settings) -> Iterator[str]:
-    """Report settings that contradict each other, and a missing GPU."""
+    """Yield problems: settings that contradict each other, a missing GPU."""
     yield from params.comparison.problems(settings)
     if params.metric != "mse" and params.threshold == DEFAULT_THRESHOLD:
         yield f"pairs.threshold: {DEFAULT_THRESHOLD:g} is meant for mse; set a threshold for metric {params.metric}"
@@ -191,7 +191,7 @@ def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
 
 
 def memory(upstream: Upstream, params: Params) -> int:
-    """Return the bytes of a task with two of the largest blocks."""
+    """Return the memory of a task with two of the largest blocks, in bytes."""
     largest = block = 0
     for partition in upstream.tasks("scan"):
         block += partition.size
@@ -202,7 +202,7 @@ def memory(upstream: Upstream, params: Params) -> int:
 
 
 def warm_up(upstream: Upstream, exists: Callable[[str], bool]) -> None:
-    """Compile the loops in a process beside the first run, if the run has enough images for compiled code."""
+    """Compile the loops in a side process, if the first run will use compiled code."""
     from pipeline.machine import side_process
     from stages.kernels.arrays import compiled
     from stages.kernels.compare import TUNING
@@ -214,7 +214,7 @@ def warm_up(upstream: Upstream, exists: Callable[[str], bool]) -> None:
 
 
 def own_code(params: Params, settings: Settings) -> bool:
-    """Return whether the metric is a function of the user's own."""
+    """Return whether the metric is the user's own function."""
     return ":" in params.metric
 
 
@@ -226,7 +226,7 @@ def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
 def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     """Return the matches of one block pair, sorted by both paths.
 
-    The summary is the ledger; the stats are the numbers of pairs by filter."""
+    The summary is the ledger; the stats hold the number of pairs for each filter."""
     from stages.comparing.block_pairs import matches_of
 
     ledger: dict[str, Any] = {}

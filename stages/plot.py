@@ -66,7 +66,7 @@ class Params:
 
 
 def check(params: Params, settings: Settings) -> Iterator[str]:
-    """Report labels that can't be read."""
+    """Yield problems of labels that can't be read."""
     if not params.labels:
         return iter(())
     from stages.report import labels
@@ -75,7 +75,7 @@ def check(params: Params, settings: Settings) -> Iterator[str]:
 
 
 def warm_up(upstream: Upstream, exists: Callable[[str], bool]) -> None:
-    """Import Matplotlib in a process beside the run, unless charts can be reused."""
+    """Import Matplotlib in a side process, unless charts can be reused."""
     if not exists("report/histogram.svg"):
         from pipeline.machine import side_process
         from stages.report import charts

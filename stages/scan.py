@@ -31,7 +31,7 @@ DENSE_BLOCK = 3_000
 VECTOR_BLOCK = 16_000
 """Mean size of a block of vectors, which may take 16 KiB each: 1,024 numbers in four turns."""
 BLOCKS = ((2_000_000, 32_000), (10_000_000, 131_000), (None, 524_000))
-"""`block: auto`: greatest number of images, and mean size of a block."""
+"""Rows for `block: auto`: greatest number of images (None: no limit), mean number of images in a block."""
 
 
 @section
@@ -114,9 +114,7 @@ def source(
 ) -> Iterator[tuple[Task, pa.Table]]:
     """Yield the image table of each set, cut into partitions.
 
-    `report` is called with the number of files found.
-
-    The members of unchanged tar and zip files come from `past`.
+    `report` is called with a number of files found. The members of unchanged tar and zip files come from `past`.
 
     Raises:
         ConfigError: a set with inputs has no image, or an image is in both sets."""

@@ -53,7 +53,8 @@ class Params:
     decode: Annotated[
         Literal["fast", "exact"],
         Field(
-            description="fast: decode JPEG at a reduced scale of at least four thumbnails; exact: decode every pixel"
+            description="fast: decode JPEG at a reduced scale, at least four times the thumbnail's size; exact: decode "
+            "every pixel"
         ),
     ] = "fast"
     background: Annotated[str, Field(description="colour under transparent pixels: a name, or #rrggbb")] = "white"
@@ -147,13 +148,13 @@ def schema(params: Params, settings: Settings) -> pa.Schema:
 
 
 ROWS = 128
-"""Rows that are written together."""
+"""Number of rows that are written together."""
 
 
 def check(params: Params, settings: Settings) -> Iterator[str]:
-    """Report plugins that are not installed.
+    """Yield problems: plugins that are not installed.
 
-    Importing a plugin is left to the decoding process."""
+    Only decoding processes import plugins."""
     for module in params.plugins:
         if importlib.util.find_spec(module.partition(".")[0]) is None:
             yield f"thumbnail.plugins: {module} is not installed here; install or remove the plugin"

@@ -1,4 +1,4 @@
-"""Decide whether output may have colours: by `--color`, NO_COLOR or terminal."""
+"""Decide from `--color`, NO_COLOR and the terminal whether output has colours."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ WHEN = ("auto", "always", "never")
 
 
 def choose(when: str) -> None:
-    """Set the environment variable NO_COLOR or FORCE_COLOR, as `when` says.
+    """Set NO_COLOR or FORCE_COLOR for a value of `--color`; auto changes nothing.
 
-    The library rich reads the same variables."""
+    The library rich reads the same environment variables."""
     if when == "never":
         os.environ["NO_COLOR"] = "1"
         os.environ.pop("FORCE_COLOR", None)

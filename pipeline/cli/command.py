@@ -18,7 +18,7 @@ GROUPS: Mapping[CommandGroup, str] = {
 }
 """Headings of the groups in `fast-diff --help`, in the order in which people need them."""
 FOUND = 3
-"""Exit code of a check of the data, such as `run --fail-on`, that has findings."""
+"""Exit code if a check of the data, such as `run --fail-on`, has findings."""
 EXITS: Mapping[int, str] = {0: "done", 1: "a file or folder can't be read or written", 2: "bad usage or config"}
 """Exit codes of most commands."""
 

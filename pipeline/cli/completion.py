@@ -21,7 +21,7 @@ def runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[st
 
 
 def configs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Return YAML files and folders, with a slash, that begin with `incomplete`."""
+    """Return YAML files, and folders with a final slash, that begin with `incomplete`."""
     return sorted(_entries(incomplete))
 
 

@@ -11,13 +11,13 @@ from pipeline.machine.installation import DISTRIBUTION, installed
 from pipeline.messages.errors import ConfigError
 
 GROUP = "fast_diff.commands"
-"""Entry point group of packages; each of their modules that defines `COMMAND` is a command."""
+"""Entry point group of the packages of commands; each of their modules with a `COMMAND` declares a command."""
 
 
 def packages() -> list[Any]:
-    """Import the packages of commands, each with `ABOUT` and `EXAMPLES` for the help.
+    """Import and return the packages of commands. Raises ConfigError.
 
-    Raises ConfigError."""
+    Each package defines `ABOUT` and `EXAMPLES` for the help."""
     distribution = installed()
     found = [importlib.import_module(name) for name in distribution.entry_points(GROUP)] if distribution else []
     if not found:
@@ -26,7 +26,7 @@ def packages() -> list[Any]:
 
 
 def modules() -> dict[str, str]:
-    """Return the full names of command modules by command name, without imports."""
+    """Return full module names by command name, without importing the modules."""
     return {
         module.name.replace("_", "-"): f"{package.__name__}.{module.name}"
         for package in packages()

@@ -12,9 +12,7 @@ if TYPE_CHECKING:
 
 
 def print_end(record: RunRecord) -> None:
-    """Print each distinct error with the first task that failed.
-
-    Then say how to resume."""
+    """Print distinct errors, 20 at most, each with its first task, then how to resume."""
     alike: dict[str, list[str]] = {}
     for failure in record.failures:
         alike.setdefault(failure.message, []).append("/".join(failure.address))

@@ -82,7 +82,7 @@ class _Called(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
-            error.ctx = error.ctx or ctx  # click sets no context where an option lacks its value
+            error.ctx = error.ctx or ctx  # click sets no context if an option lacks its value
             raise
 
     def invoke(self, ctx: click.Context) -> int:

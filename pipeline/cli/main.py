@@ -1,4 +1,4 @@
-"""The entry point of `fast-diff`: from a command line to an exit code."""
+"""The entry point of `fast-diff`: run a command line and return the exit code."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # no error for a name that the terminal can't show
     os.environ.setdefault("PYTHONSAFEPATH", "1")  # child processes import no module of the current folder
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # importing NumPy would start a thread per core
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # the search takes longer than validating a config
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # plugin search takes longer than validating a config
     try:
         installation.check()
         code = interface.call(arguments)
@@ -63,7 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _discard_unwritable() -> None:
-    """Discard output that can't be written: at its end, the interpreter would try again and print a traceback."""
+    """Discard output that can't be written.
+
+    Otherwise the interpreter tries again at exit and prints a traceback."""
     try:
         if sys.stdout:
             sys.stdout.flush()

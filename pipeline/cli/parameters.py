@@ -23,7 +23,7 @@ class Argument(click.Argument):
 
 
 class PathName(click.ParamType[Path]):
-    """The name of a file or folder.
+    """Parameter type for the name of a file or folder.
 
     An empty text, as from an unset shell variable, is refused."""
 
@@ -42,7 +42,7 @@ class PathName(click.ParamType[Path]):
 
 
 class FolderOrUrl(click.ParamType[str]):
-    """A folder or a URL, unchanged; an empty text is refused."""
+    """Parameter type for a folder or a URL; an empty text is refused."""
 
     name = "folder"
 
@@ -63,7 +63,7 @@ def _offer(incomplete: str, kind: str) -> list[CompletionItem[Any]]:
 
 
 class Natural(click.ParamType[int]):
-    """A whole number, at least 0."""
+    """Parameter type for a whole number of at least 0."""
 
     name = "number"
 
@@ -74,7 +74,7 @@ class Natural(click.ParamType[int]):
 
 
 class OneOf(click.Choice[str]):
-    """One of several fixed words."""
+    """Parameter type for one of several fixed words."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if value not in self.choices:

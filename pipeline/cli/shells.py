@@ -15,7 +15,7 @@ VARIABLE = "_FAST_DIFF_COMPLETE"
 
 
 class Bash(BashComplete):
-    """Completion for Bash, with names quoted: the script inserts words unchanged."""
+    """Completion for Bash with quoted names: Bash's script inserts words unchanged."""
 
     key = ""
     """The part of the current word up to `=`, such as `pairs.metric=`; Bash splits words at `=`."""

@@ -63,9 +63,9 @@ def results_of(run: str | None) -> Any:
 
 
 def target_config(target: str | None, overrides: Sequence[str] = ()) -> tuple[Config, list[Stage[Any]]]:
-    """Return the config of a run's folder, a run's URL or a YAML file, plus stages.
+    """Return the config that `target` names, and the stages. Raises ConfigError.
 
-    The default is the last run in ./outputs. Raises ConfigError."""
+    `target` is a run's folder, a run's URL or a YAML file; by default, the last run in ./outputs."""
     from pipeline.config.settings import load
     from pipeline.plan import discovery
     from pipeline.store.backends.locations import protocol_of
@@ -84,7 +84,7 @@ def target_config(target: str | None, overrides: Sequence[str] = ()) -> tuple[Co
 def _recorded(folder: Place, stages: Sequence[Stage[Any]], overrides: Sequence[str]) -> Config:
     """Return the config in run.json without masked values.
 
-    `run` and `output` follow the folder's present path."""
+    `run` and `output` are set from the folder's present path."""
     from pipeline.config.settings import from_mapping
     from pipeline.store.backends.locations import in_use
 
@@ -95,7 +95,7 @@ def _recorded(folder: Place, stages: Sequence[Stage[Any]], overrides: Sequence[s
 
 
 def read_record(folder: Place) -> Mapping[str, Any]:
-    """Return the content of run.json. Raises ConfigError for a folder without a run."""
+    """Return the content of run.json. Raises ConfigError if missing or damaged."""
     from pipeline.store.backends.storage import exists, read_bytes
 
     path = folder / RECORD
@@ -113,7 +113,7 @@ def read_record(folder: Place) -> Mapping[str, Any]:
 
 
 def _shown(value: Any) -> Any:
-    """Return plain data without masked values."""
+    """Return JSON data without masked values."""
     from pipeline.store.backends.locations import MASK
 
     if isinstance(value, dict):

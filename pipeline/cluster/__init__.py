@@ -1,9 +1,9 @@
-"""From the config's section `scheduler` to workers that can run tasks.
+"""Start Dask workers, or find workers, as set in the config section `scheduler`.
 
 keys.py          the keys of the section, in groups
 deployment.py    the kinds of scheduler: a dataclass for each, and Dask's cluster class
 addresses.py     addresses of schedulers
-checks.py        keys that contradict each other, certificates that are missing
+checks.py        check for contradictory keys and missing certificates
 arguments.py     keyword arguments of each kind's cluster class
 dask_config.py   Dask's settings, logging and encryption
 start.py         start a cluster

@@ -21,9 +21,9 @@ LOG = logging.getLogger("distributed.worker")
 
 
 class Admission(WorkerPlugin):
-    """Worker plugin: ends workers that do not meet the requirements of the run.
+    """Worker plugin that ends a worker which does not meet the run's requirements.
 
-    The worker's log states why. Workers whose addresses are `known` have been checked already."""
+    The worker's log states the reason. Workers with an address in `known` have been checked already."""
 
     def __init__(self, name: str, needs: Needs, known: frozenset[str]) -> None:
         self.name, self._needs, self._known = name, needs, known
@@ -45,18 +45,18 @@ def checked_workers(client: Client, needs: Needs) -> Iterator[None]:
     Raises ConfigError, with a line for each problem."""
     lines = []
     answers = client.run(worker_problems, needs, on_error="return")
-    for worker, there in answers.items():
-        if isinstance(there, ImportError | AttributeError) or "No module named 'pipeline'" in str(there):
+    for worker, answer in answers.items():
+        if isinstance(answer, ImportError | AttributeError) or "No module named 'pipeline'" in str(answer):
             version = needs.versions[DISTRIBUTION]
             lines.append(f"worker {worker} can't import {DISTRIBUTION}: install version {version} there")
-        elif isinstance(there, OSError) and _has_left(client, worker):
+        elif isinstance(answer, OSError) and _has_left(client, worker):
             continue
-        elif isinstance(there, BaseException):
+        elif isinstance(answer, BaseException):
             lines.append(
-                f"worker {worker} could not be checked: {type(there).__name__}: {' '.join(str(there).split())}"
+                f"worker {worker} could not be checked: {type(answer).__name__}: {' '.join(str(answer).split())}"
             )
         else:
-            lines += [f"worker {worker} {problem}" for problem in there]
+            lines += [f"worker {worker} {problem}" for problem in answer]
     if lines:
         raise ConfigError(*lines)
     client.register_plugin(Admission(_plugin(needs), needs, frozenset(answers)))
@@ -78,7 +78,7 @@ def _plugin(needs: Needs) -> str:
 
 
 def _has_left(client: Client, worker: str) -> bool:
-    """Return whether a worker has left; the scheduler may notice a moment later."""
+    """Return whether a worker has left; wait up to 1 s for the scheduler to notice."""
     for _ in range(10):
         if worker not in client.scheduler_info(n_workers=-1)["workers"]:
             return True

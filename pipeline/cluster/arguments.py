@@ -17,9 +17,10 @@ TLS = "tls://"
 
 
 def arguments(scheduler: DaskCluster, security: Any) -> dict[str, Any]:
-    """Return the kind's defaults, overridden by keys and by `scheduler.cluster`.
+    """Return the keyword arguments of the cluster class of `scheduler`.
 
-    `security`: Dask's object for TLS, or None."""
+    Keys of the section override the kind's defaults, and `scheduler.cluster` overrides both. `security` is Dask's
+    object for TLS, or None."""
     found = _merged(scheduler.defaults, next(make(scheduler) for kind, make in MAKE if isinstance(scheduler, kind)))
     return _merged(found | ({"security": security} if security is not None else {}), scheduler.cluster)
 
@@ -30,7 +31,7 @@ def _threads(scheduler: Threads) -> dict[str, Any]:
         "n_workers": 1,
         "threads_per_worker": scheduler.workers or usable(),
         "protocol": "inproc://",
-        "host": None,  # nothing listens within one process
+        "host": None,  # one process needs no listening socket
     }
 
 
@@ -65,10 +66,10 @@ def _batch(scheduler: Batch) -> dict[str, Any]:
     found: dict[str, Any] = {"silence_logs": logging.CRITICAL, **_encrypted(scheduler)}
     if scheduler.host:
         found["scheduler_options"] = {"host": scheduler.host}
-    if not scheduler.listens_beyond_loopback:  # jobs then run on this machine, and other machines need not reach them
+    if not scheduler.listens_beyond_loopback:  # jobs run on this machine; other machines need not reach the jobs
         found["worker_extra_args"] = ["--host", scheduler.host]
     if "cores" in scheduler.cluster:
-        found["processes"] = scheduler.cluster["cores"]  # one thread each
+        found["processes"] = scheduler.cluster["cores"]  # one thread in each process
     if scheduler.dask_config:
         lines = [f"export {name}={shlex.quote(value)}" for name, value in _environment(scheduler.dask_config).items()]
         found["job_script_prologue"] = lines

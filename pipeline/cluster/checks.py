@@ -13,11 +13,11 @@ from pipeline.cluster.deployment import Batch, CustomCluster, ExistingScheduler,
 from pipeline.cluster.keys import Elastic, Encrypted, EncryptedByFiles, Scheduler, Tls
 
 FOLDER = "shared_temp_directory"
-"""Argument of dask-jobqueue's classes: where temporary certificates are left for the jobs."""
+"""Argument of dask-jobqueue's classes: the folder in which jobs find temporary certificates."""
 
 
 def section_problems(scheduler: Scheduler) -> Iterator[tuple[str, str]]:
-    """Yield key and problem for each contradiction within the section."""
+    """Yield (key, problem) for each contradiction within the section."""
     if isinstance(scheduler, ExistingScheduler):
         yield from _of_address(scheduler)
     if isinstance(scheduler, Ssh):
@@ -53,14 +53,14 @@ def _of_elastic(scheduler: Elastic) -> Iterator[tuple[str, str]]:
 
 
 def certificates_of(scheduler: Scheduler) -> Tls | str | None:
-    """Return the value of the key `tls`, None for kinds that have no such key."""
+    """Return the value of the key `tls`, or None for kinds without this key."""
     return scheduler.tls if isinstance(scheduler, Encrypted | EncryptedByFiles) else None
 
 
 def missing_files(scheduler: Scheduler) -> Iterator[str]:
-    """Yield a problem for each missing file of TLS.
+    """Yield a problem for each missing TLS file.
 
-    Only a run needs these files, so other commands do not check."""
+    Only a run needs these files, so other commands do not call this function."""
     tls = certificates_of(scheduler)
     for key, file in dataclasses.asdict(tls).items() if isinstance(tls, Tls) else ():
         path = Path(file).expanduser()

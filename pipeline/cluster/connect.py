@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 READS = 20
-"""Times that a scheduler's file is read, a tenth of a second apart, before the file counts as invalid."""
+"""Number of attempts to read a scheduler file, a tenth of a second apart, before the file counts as invalid."""
 
 
 def connect(scheduler: ExistingScheduler, security: Any, opened: ExitStack) -> Client:
@@ -28,7 +28,7 @@ def connect(scheduler: ExistingScheduler, security: Any, opened: ExitStack) -> C
     where = scheduler.address or _address_in(Path(str(scheduler.scheduler_file)))
     timeout = min(10.0, scheduler.wait_timeout)
     try:
-        with ThreadPoolExecutor(1) as thread:  # in this thread an event loop may run, as in a notebook
+        with ThreadPoolExecutor(1) as thread:  # the calling thread may run an event loop, as in a notebook
             thread.submit(lambda: asyncio.run(_greet(where, security, timeout))).result()
         with delayed():
             return client_of(where, opened, security=security, timeout=10)
@@ -42,7 +42,7 @@ def connect(scheduler: ExistingScheduler, security: Any, opened: ExitStack) -> C
 
 
 async def _greet(address: str, security: Any, timeout: float) -> None:
-    """Try a connection to a scheduler: a client without a scheduler is slow to end."""
+    """Try a connection to a scheduler: a client without a scheduler closes slowly."""
     from distributed.comm.core import connect
 
     arguments = security.get_connection_args("client") if security else {}

@@ -1,4 +1,4 @@
-"""Dask's settings, logging and encryption while a run lasts."""
+"""Set Dask's config, logging and encryption for the duration of a run."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def keep_quiet() -> None:
 
 @contextlib.contextmanager
 def configured(scheduler: Dask) -> Iterator[None]:
-    """Apply Dask's settings of this run, and restore the former ones at the end.
+    """Apply the run's settings of Dask; restore the former settings at the end.
 
     Some kinds of scheduler pass these settings to their workers."""
     import dask
@@ -57,7 +57,7 @@ def configured(scheduler: Dask) -> Iterator[None]:
 def flat(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     """Flatten Dask's settings to dotted keys.
 
-    A nested mapping would replace the whole section, and the section's other keys would be lost."""
+    Dask would replace a whole section of its config by a nested mapping, and lose the section's other keys."""
     found: dict[str, Any] = {}
     for key, value in settings.items():
         name = f"{above}.{key}" if above else str(key)
@@ -74,7 +74,7 @@ def _tls_settings(tls: Tls) -> dict[str, Any]:
 
 
 def security_of(scheduler: Dask) -> Any:
-    """Return Dask's object for TLS, None without encryption. Raises ConfigError."""
+    """Return Dask's object for TLS, or None without encryption. Raises ConfigError."""
     from distributed.security import Security
 
     tls = certificates_of(scheduler)

@@ -1,7 +1,7 @@
 """Kinds of scheduler: one dataclass of accepted config keys for each kind.
 
-A config names a kind; this module names Dask's class. Arguments that are specific to a site pass through
-`scheduler.cluster` to that class."""
+A config names a kind; this module names Dask's class for the kind. Site-specific arguments of the class go into
+`scheduler.cluster`."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Auto(Processes):
     def fits_one_process(self, tasks: int) -> bool:
         """Return whether a run with this number of tasks needs no Dask.
 
-        A config with any other key than `workers` asks for Dask."""
+        Any key other than `workers` in the section asks for Dask."""
         return tasks <= FEW_TASKS and self == Auto(workers=self.workers)
 
 
@@ -220,7 +220,7 @@ KINDS = {name: model for name, model in MODELS.items() if name != CUSTOM}
 
 
 def kind_of(name: str) -> type[Scheduler]:
-    """Return the model of a kind."""
+    """Return the dataclass of a kind."""
     return KINDS.get(name, CustomCluster)
 
 
@@ -235,4 +235,4 @@ UNION: Any = Annotated[
     Discriminator(_tag),
     Field(description="Where the tasks run; no key of this section changes a result."),
 ]
-"""Type of the section: one of the models, chosen by the key `kind`."""
+"""Type of the section: one of the dataclasses in MODELS, chosen by the key `kind`."""

@@ -1,4 +1,4 @@
-"""Requirements of a worker: the driver's software and storage, enough memory.
+"""Check workers for the driver's software and storage, and for enough memory.
 
 Workers are checked when the run connects; workers that join later are checked when they join."""
 
@@ -24,10 +24,10 @@ MEBIBYTE = 1 << 20
 class Needs:
     """Requirements of a run for each worker.
 
-    versions  of distributions that change results; None for a distribution that must be missing
+    versions  version of each distribution that changes results; None for a distribution that must be missing
     folder    the run's folder
     roots     the inputs
-    memory    bytes for each concurrent task
+    memory    bytes of memory for each concurrent task
     remedy    how to make tasks smaller
     probe     name of a file in `folder`; the file contains this name, so a worker that reads it sees the same folder
     storage   options for URLs
@@ -87,7 +87,7 @@ def _differing(needs: Needs) -> Iterator[str]:
 def _storage_problems(needs: Needs) -> Iterator[str]:
     """Yield problems of the storage.
 
-    Raises FileNotFoundError if the run's folder is not seen."""
+    Raises FileNotFoundError if this worker does not see the run's folder."""
     if needs.probe and read_bytes(needs.folder / needs.probe).decode() != needs.probe:
         raise FileNotFoundError(needs.probe)
     mine = needs.folder / _probe_name()

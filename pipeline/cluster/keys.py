@@ -39,7 +39,7 @@ def _files(value: Any) -> Any:
 
 @section
 class Adapt:
-    """Number of workers that follows the work, between two limits."""
+    """Limits between which Dask adapts the number of workers to the work."""
 
     maximum: Annotated[Positive, Field(description="most workers at a time")]
     minimum: Annotated[Positive, Field(description="fewest workers at a time")] = 1
@@ -99,7 +99,7 @@ class Dask(Scheduler):
     ] = 300.0
     patience: Annotated[
         Seconds,
-        Field(description="seconds in which no task ends, after which the state of the cluster is written to a file"),
+        Field(description="seconds without a finished task until the state of the cluster is written to a file"),
     ] = 900.0
     dask_config: Annotated[
         Mapping[str, Any], Field(description="settings of Dask, here and on the workers; values are never shown")
@@ -125,7 +125,7 @@ class Listening(Scheduler):
     host: Annotated[
         str | None,
         Field(
-            description="address on which this run's own scheduler and workers listen; null: loopback or, where "
+            description="address on which this run's own scheduler and workers listen; null: loopback or, if "
             "workers run on other machines, this machine's address in the network"
         ),
     ] = None
@@ -137,12 +137,12 @@ class Listening(Scheduler):
 
 @section
 class Elastic(Dask):
-    """Keys of kinds that start and end workers while a run lasts."""
+    """Keys of kinds that start and end workers during a run."""
 
     scale: Annotated[Positive | None, Field(description="number of workers to start")] = None
     adapt: Annotated[
         Adapt | None,
-        Field(description="instead of scale, a number of workers that follows the work: {minimum: 1, maximum: 100}"),
+        Field(description="instead of scale, adapt the number of workers to the work: {minimum: 1, maximum: 100}"),
     ] = None
 
     def cores(self, present: int) -> int:

@@ -52,8 +52,8 @@ def open_executor(
     show_state  called with the state of the cluster every few seconds
     report      path of Dask's performance report
     tasks       number of tasks of the run
-    own_code    whether tasks call code of the user's own, which may not be safe for threads
-    advance     called with how much of a running task is done
+    own_code    whether tasks call the user's own code, which may not be thread-safe
+    advance     called with the address of a running task and the amount of finished work
 
     Raises ConfigError if no worker joins, SchedulerLost if the scheduler ends."""
     if not isinstance(scheduler, Dask):
@@ -98,7 +98,7 @@ def _timed_out(error: BaseException) -> bool:
 
 
 def _open(scheduler: Dask, needs: Needs, opened: ExitStack) -> Client:
-    """Return a client whose workers passed the checks; `opened` closes everything."""
+    """Return a client whose workers passed the checks; all resources close with `opened`."""
     from pipeline.cluster.admission import checked_workers, unregister
 
     if isinstance(scheduler, Processes):
@@ -111,7 +111,7 @@ def _open(scheduler: Dask, needs: Needs, opened: ExitStack) -> Client:
         LOG.warning(OPEN)
     if importlib.util.find_spec("bokeh") and client.dashboard_link.startswith("http"):
         link = client.dashboard_link
-        if isinstance(scheduler, Threads):  # for a scheduler in this process, Dask names another address of the machine
+        if isinstance(scheduler, Threads):  # for a scheduler in this process, Dask's link has another address
             link = re.sub(r"//[^/]+:", f"//{LOOPBACK}:", link)
         LOG.info("dashboard  %s", link)
     unregister(client, needs)

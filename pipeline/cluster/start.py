@@ -16,7 +16,7 @@ from pipeline.messages.errors import ConfigError
 
 
 def start(scheduler: DaskCluster, security: Any) -> Any:
-    """Return a Dask cluster that is starting its workers. Raises ConfigError."""
+    """Return a new Dask cluster without waiting for workers. Raises ConfigError."""
     make = _class(scheduler)
     if scheduler.command and not shutil.which(scheduler.command):
         raise ConfigError(
@@ -42,7 +42,7 @@ def _class(scheduler: DaskCluster) -> Any:
     module, _, name = (scheduler.kind if isinstance(scheduler, CustomCluster) else scheduler.dask_class).partition(":")
     try:
         if scheduler.extra:
-            importlib.import_module(scheduler.package.replace("-", "_"))  # the class may import without this package
+            importlib.import_module(scheduler.package.replace("-", "_"))  # importing the class may not need the package
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         how = install_extra(scheduler.extra) if scheduler.extra else "correct scheduler.kind"

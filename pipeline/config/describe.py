@@ -23,7 +23,7 @@ WIDTH = 115
 
 
 class _Dumper(yaml.SafeDumper):
-    """Safe YAML on one line."""
+    """Dumper of safe YAML, with a representer for text: see `_text`."""
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
@@ -37,7 +37,7 @@ _Dumper.add_representer(str, _text)
 
 
 def describe(config: Config, stages: Sequence[Stage[Any]]) -> str:
-    """Return YAML of every key with meaning, valid values, and default if different."""
+    """Return YAML of all keys; comments give meanings, valid values, changed defaults."""
     kinds = kinds_of(stages)
     data = config.as_dict()
     lines = ["# The resolved config. Each comment explains a key, and gives the default if the value differs.", ""]
@@ -55,7 +55,7 @@ def describe(config: Config, stages: Sequence[Stage[Any]]) -> str:
 
 
 def first_line(kind: Any) -> str:
-    """Return a dataclass's first line or a union's description; "" without either."""
+    """Return the first line of a dataclass's docstring, or a union's description."""
     if get_origin(kind) is Annotated:
         return _description(kind)
     doc = kind.__doc__ or ""  # without a docstring, `dataclass` sets the signature
@@ -83,7 +83,7 @@ def _description(hint: Any) -> str:
 
 
 def choices(hint: Any) -> list[str]:
-    """Return the words that are valid values of a type."""
+    """Return the values of every Literal in a type, as text."""
     if get_origin(hint) is Literal:
         return [str(value) for value in get_args(hint)]
     return [word for part in get_args(hint) for word in choices(part)]
@@ -94,7 +94,7 @@ def _is_number(hint: Any) -> bool:
 
 
 def _whole(text: str) -> str:
-    """Return `text` with no-break spaces after the first character."""
+    """Return `text` that does not wrap: with no-break spaces after the first character."""
     return text[0] + text[1:].replace(" ", "\xa0")
 
 

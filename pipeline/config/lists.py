@@ -1,4 +1,4 @@
-"""Accept a single value as a list of one, wherever the type of a key is a list."""
+"""Accept a single value in place of a list of one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.config.source import ConfigSource
 
 
 def accept_single_values(source: ConfigSource, kinds: Mapping[str, Any]) -> None:
-    """Wrap a single value in a list where the type of its key is a list."""
+    """Wrap a single value in a list if the type of its key is a list."""
     for section, kind in kinds.items():
         data = source.data.get(section)
         if isinstance(data, dict):
@@ -21,7 +21,7 @@ def accept_single_values(source: ConfigSource, kinds: Mapping[str, Any]) -> None
 
 
 def _is_single(hint: Any, value: Any) -> bool:
-    """Return whether `value` is an item of the list that `hint` expects, not a list."""
+    """Return whether `hint` expects a list and `value` is a single item."""
     if value is None or isinstance(value, list):
         return False
     kinds = list(_alternatives(hint))

@@ -1,4 +1,4 @@
-"""Check that the run's folder and the inputs do not overlap: inputs are never written to."""
+"""Check that no input overlaps the run's folder: a run never writes to inputs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.store.backends import locations
 
 
 def overlaps(folder: str, inputs: Mapping[str, Sequence[str]], source: ConfigSource) -> Iterator[str]:
-    """Yield a problem for each input that contains the run's folder, or lies in it.
+    """Yield a problem for each input that contains the run's folder or lies inside.
 
     inputs  folders, files and URLs that the run reads, by dotted key"""
     own = _comparable(folder)
@@ -25,9 +25,7 @@ def overlaps(folder: str, inputs: Mapping[str, Sequence[str]], source: ConfigSou
 
 
 def _comparable(place: str) -> str:
-    """Return a location as comparable text.
-
-    Links are resolved, and a protocol with several names gets one name."""
+    """Return a path with links resolved, or a URL with one name for each protocol."""
     protocol = locations.protocol_of(place)
     if protocol is None:
         return os.path.realpath(place).rstrip("/")

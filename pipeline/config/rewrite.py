@@ -50,5 +50,5 @@ def retyped(text: str) -> Iterator[str]:
 
 
 def quoted(text: str) -> str:
-    """Return the YAML of a value that is text."""
+    """Return `text` as a quoted YAML string."""
     return json.dumps(text.strip().strip("\"'"), ensure_ascii=False)

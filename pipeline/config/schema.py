@@ -16,7 +16,7 @@ from pipeline.stage import Stage
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 SCHEMA_FILE = "fast-diff.schema.json"
-"""Name in the first line of each example config; editors read the schema from the folder of the config."""
+"""Name of the schema file, given in the first line of each example config; editors look in the config's folder."""
 TOP_TYPES: dict[str, dict[str, Any]] = {
     "run": {"type": "string", "pattern": "^[^./][^/]*$", "maxLength": NAME_BYTES},
     "output": {"type": "string", "minLength": 1, "default": "outputs"},
@@ -27,7 +27,8 @@ TOP_TYPES: dict[str, dict[str, Any]] = {
 def json_schema(stages: Sequence[Stage[Any]]) -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a config with the sections of these stages.
 
-    Descriptions are the texts that `fast-diff config` prints. A list accepts a single value, as the loader does."""
+    Descriptions are the texts that `fast-diff config` prints. The schema, like the loader, accepts a single value in
+    place of a list."""
     definitions: dict[str, Any] = {}
     properties = {key: {"description": meaning, **TOP_TYPES[key]} for key, meaning in TOP.items()}
     for section, kind in kinds_of(stages).items():
@@ -76,7 +77,7 @@ def _models(kind: Any) -> Iterator[type]:
 
 
 def _entry(node: dict[str, Any], meaning: str) -> dict[str, Any]:
-    """Return the schema of a key with its meaning; a list may be a single item."""
+    """Return a key's schema with its meaning; a single item is valid for a list."""
     node = {**node, "description": meaning}
     for branch in node.get("anyOf", [node]):
         if branch.get("type") == "array" and "prefixItems" not in branch:

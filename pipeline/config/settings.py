@@ -55,7 +55,7 @@ class Config:
     """Values of the sections that stages add, by section."""
     storage: StorageOptions = dataclasses.field(default_factory=dict, repr=False)
     root_keys: Sequence[str] = ()
-    """Dotted keys of the places that the run reads and never writes into."""
+    """Dotted keys of the inputs, which the run never writes to."""
 
     @property
     def folder(self) -> Place:
@@ -121,16 +121,12 @@ def from_mapping(
 ) -> Config:
     """Read a config from a mapping that has the key `run`.
 
-    Errors give `place` as the origin.
-
-    Raises ConfigError, with a line for each problem."""
+    Raises ConfigError, with a line for each problem; each line names `place` as the origin."""
     return _resolve(ConfigSource(copy.deepcopy(dict(data)), {(): place}), stages, overrides, given)
 
 
 def sections_of(stages: Sequence[Stage[Any]]) -> dict[str, Section]:
-    """Return the sections that stages add, by name.
-
-    Sections of source stages come first."""
+    """Return the sections that stages add, by name; those of `Source.sections` first."""
     sections: dict[str, Section] = {}
     for stage in stages:
         sections |= stage.source.sections if stage.source else {}

@@ -10,17 +10,17 @@ KeyPath = tuple[str | int, ...]
 
 @dataclass
 class ConfigSource:
-    """Data of a config, and where each key was given.
+    """Data of a config, with the origin of each key.
 
-    `places` maps the path of a key to words such as `local.yaml:12`; `overrides` maps the path of a key that was set on
-    the command line to the text of its value there."""
+    `places` maps the path of a key to text such as `local.yaml:12`. `overrides` maps the path of a key that `--set` has
+    set to the text of the value on the command line."""
 
     data: dict[str, Any] = field(default_factory=dict)
     places: dict[KeyPath, str] = field(default_factory=dict)
     overrides: dict[KeyPath, str] = field(default_factory=dict)
 
     def place(self, keys: KeyPath) -> str:
-        """Return where a key was given, or the nearest section around the key."""
+        """Return where a key, or else the nearest section around the key, was given."""
         for length in range(len(keys), 0, -1):
             if keys[:length] in self.places:
                 return self.places[keys[:length]]

@@ -1,7 +1,7 @@
 """Handle sections that are a union of dataclasses, one for each value of `kind`.
 
-The type of such a section is `Annotated[Annotated[Model, Tag(kind)] | ..., Discriminator(function)]`, as pydantic
-defines."""
+The type of such a section is a tagged union of pydantic:
+`Annotated[Annotated[Model, Tag(kind)] | ..., Discriminator(function)]`."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def _unions(hint: Any) -> Iterator[Any]:
 
 
 def member(section_type: Any, data: Any) -> type | None:
-    """Return the dataclass of a union that `data` selects; None without a union."""
+    """Return the dataclass of a union that `data` selects; None for other types."""
     marks = get_args(section_type)[1:] if get_origin(section_type) is Annotated else ()
     choose = next((mark.discriminator for mark in marks if isinstance(mark, Discriminator)), None)
     return members(section_type)[str(choose(data))] if callable(choose) else None
 
 
 def drop_keys_of_other_kinds(source: ConfigSource, section_types: Mapping[str, Any]) -> None:
-    """Drop harmless keys that only kinds other than the chosen kind have.
+    """Drop harmless keys that other kinds have and the chosen kind does not.
 
-    A key with its default value is ignored: earlier versions printed the keys of all kinds. Where the command
-    line sets the kind, every such key of the file is harmless."""
+    A key with its default value is harmless: earlier versions printed the keys of all kinds. If the command line sets
+    the kind, every such key in the file is harmless."""
     for section, section_type in section_types.items():
         data, own = source.data.get(section), member(section_type, source.data.get(section))
         if own is None or not isinstance(data, dict):
@@ -62,7 +62,7 @@ def _default(field: Field[Any]) -> Any:
 
 
 def foreign_key(section: str, key: str, section_type: Any, source: ConfigSource) -> str | None:
-    """Return the error for a key that only other kinds have; None if no kind has it."""
+    """Return the error for a key of other kinds only; None if no kind has the key."""
     holders = [tag for tag, model in members(section_type).items() if key in {field.name for field in fields(model)}]
     if not holders:
         return None

@@ -166,7 +166,7 @@ def _better(kind: Any, data: Any, keys: KeyPath, source: ConfigSource) -> str:
 
 
 def _missing(details: list[ErrorDetails]) -> str:
-    """Return the keys that a mapping lacks, with the verb; "" where none is missing."""
+    """Return the missing keys of a mapping and "is" or "are"; "" if none is missing."""
     names = [str(d["loc"][-1]) for d in details if d["type"] == "missing" and isinstance(d["loc"][-1], str)]
     return f"{', '.join(names)} {'are' if len(names) > 1 else 'is'}" if names else ""
 

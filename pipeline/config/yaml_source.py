@@ -33,9 +33,7 @@ _Loader.add_implicit_resolver(
 
 
 def override(source: ConfigSource, text: str) -> None:
-    """Set one key of a config from a `key.path=value` of the command line.
-
-    Raises ConfigError."""
+    """Set one key of a config from the text after `--set`. Raises ConfigError."""
     name, equals, value = text.partition("=")
     keys = tuple(name.strip().split("."))
     place = f"--set {' '.join(text.splitlines())}"
@@ -56,7 +54,7 @@ def override(source: ConfigSource, text: str) -> None:
 
 
 def _unreadable(name: str, value: str, error: Exception) -> str:
-    """Return what is wrong with a value's text, and an argument that YAML reads."""
+    """Return an error message for a value, with an argument that YAML can read."""
     if isinstance(error, yaml.MarkedYAMLError):
         problem = error.problem or error.context or ""
         problem = problem.replace("but found", "got").replace("'<stream end>'", "the end of the argument")
@@ -86,7 +84,7 @@ def parse(text: str) -> Any:
 def read_yaml(path: Path) -> ConfigSource:
     """Read a YAML file whose top level is a mapping.
 
-    Raises ConfigError with the file, the line and what was expected."""
+    Raises ConfigError, which names the file, the line and the expected content."""
     try:
         text = path.read_bytes().decode()
     except FileNotFoundError as error:
@@ -123,15 +121,15 @@ def _parse(text: str, keys: KeyPath, place: Callable[[yaml.Mark], str], source: 
     node = loader.get_single_node()
     if node is None:
         return {}
-    _Notes(place, source).add(node, keys)
+    _Recorder(place, source).add(node, keys)
     return loader.construct_document(node)
 
 
 @dataclass
-class _Notes:
+class _Recorder:
     """Recorder of the place of every key in `source`.
 
-    `place` turns a mark of the parser into words."""
+    `place` turns a mark of the parser into text such as `local.yaml:12`."""
 
     place: Callable[[yaml.Mark], str]
     source: ConfigSource

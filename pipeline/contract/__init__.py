@@ -1,5 +1,5 @@
 """The contract of a stage, in parts; stages import from `pipeline.stage`.
 
-work.py      what a stage's functions get and return: Task, Upstream, Inputs, Artifact, Job, Result
-options.py   what only some stages declare: CacheKey, Source, Section, Reuse, Output, Preflight
+work.py      arguments and results of a stage's functions: Task, Upstream, Inputs, Artifact, Job, Result
+options.py   optional declarations of a stage: CacheKey, Source, Section, Reuse, Output, Preflight
 """

@@ -24,8 +24,8 @@ KeyPath: TypeAlias = tuple[str | int, ...]
 def section(keys: type[T]) -> type[T]:
     """Make a frozen dataclass of config keys; pydantic refuses unknown keys.
 
-    A standard-library dataclass: pydantic builds the validator on first use, and a config without a key of the section
-    uses none."""
+    The result is a dataclass of the standard library: pydantic builds its validator only if the config sets a key of
+    the section."""
     keys.__pydantic_config__ = {"extra": "forbid"}  # type: ignore[attr-defined]  # pydantic reads it
     return dataclass(frozen=True)(keys)
 
@@ -37,8 +37,8 @@ class CacheKey(Generic[P]):
     reads      (params, settings) -> the columns that determine the result, by input stage; for an input stage that
                is not named, all columns determine the result
     uses       dotted config keys of other sections that determine the result, or a function from settings to such keys
-    added      dotted config keys of other sections that determine the result, with the value that changes nothing: at
-               this value a key is no part of the fingerprint, as in versions before the key existed
+    added      dotted config keys of other sections that determine the result, with a neutral value: at this value a key
+               is not part of the fingerprint, so artifacts from before the key existed stay current
     limits     dotted config keys of other sections that limit a task's time or memory, not results
     libraries  distributions whose version changes the result
     optional   distributions that may be missing and change some rows only; `compute` reuses the other rows
@@ -69,9 +69,11 @@ class Section:
 
 
 class PastRows(NamedTuple):
-    """The rows of a source stage in the last run; none unless that run listed everything with the same parameters.
+    """Rows of a source stage in the last run.
 
-    tables  read one by one; reading raises ArtifactDamaged
+    Both fields are empty unless the last run listed all rows with the same parameters.
+
+    tables  tables of the rows, read one by one; reading raises ArtifactDamaged
     racy    first-column values of rows whose data may have changed unnoticed"""
 
     tables: Iterable[pa.Table] = ()
@@ -80,7 +82,7 @@ class PastRows(NamedTuple):
 
 @dataclass(frozen=True)
 class Source(Generic[P]):
-    """How a source stage finds the data of a run.
+    """Functions by which a source stage finds the data of a run.
 
     list      (params, settings, report, past) -> (task, table) pairs; called in every run. `report(n)` says that n more
               rows are found, for the progress display; `past()` returns the rows of the last run
@@ -112,7 +114,7 @@ class Reuse(Generic[P]):
 
 @dataclass(frozen=True)
 class Output:
-    """What a stage writes and shows beyond the rows of its artifacts.
+    """Files, row groups, figures and progress display of a stage.
 
     files      globs of the names that `Job.publish` may write; a run retires such files when no artifact names them
     row_group  rows of a Parquet row group, the smallest unit that `Artifact.take` reads
@@ -137,7 +139,7 @@ class Preflight(Generic[P]):
     """Checks and preparations before the first task runs.
 
     check    (params, settings) -> problems that the types can't find, one line each
-    memory   (upstream, params) -> memory in bytes of the largest task, process included; smaller workers are refused
+    memory   (upstream, params) -> memory in bytes of the largest task, process included; workers with less are refused
     remedy   how a user makes the largest task smaller, such as "lower words.size"
     own_code (params, settings) -> whether tasks call the user's own code, which may not be thread-safe
     warm_up  (upstream, exists) -> None: called before the first task of a run in one process, to start slow work early;

@@ -26,11 +26,11 @@ class Task:
     key       unique within the stage, and safe in a file name
     inputs    the tasks whose artifacts `compute` reads, in this order
     spec      further arguments of `compute`; part of the fingerprint
-    notes     hints for the `tasks` functions of other stages; no part of the fingerprint
-    filename  replaces `<key>-<fingerprint>.parquet` where a stage has a single artifact
+    notes     hints for the `tasks` functions of other stages; not part of the fingerprint
+    filename  name in place of `<key>-<fingerprint>.parquet`, for a stage with a single artifact
     order     position in the stage's queue; by default, tasks queue in the order in which `tasks` yields them
-    group     tasks of one group are neighbours in `order` and share inputs, so that one worker may run several
-    size      amount of work in the stage's `Output.unit`, for the progress display; no part of the fingerprint
+    group     tasks of one group are neighbours in `order` and share inputs; one worker may run several of these tasks
+    size      amount of work in the stage's `Output.unit`, for the progress display; not part of the fingerprint
     """
 
     key: str
@@ -45,7 +45,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Upstream:
-    """What `tasks` may read: earlier stages' tasks, settings of other sections."""
+    """Input of `tasks`: the tasks of earlier stages, and settings of other sections."""
 
     by_stage: Mapping[str, Sequence[Task]]
     settings: Settings
@@ -56,11 +56,11 @@ class Upstream:
 
 
 class SingleRows(Protocol):
-    """A reader of single rows of one fixed-size binary column, which stays valid after the artifact is closed.
+    """Reader of single rows of one fixed-size binary column of an artifact.
 
     `len` is the number of rows of the artifact. `read` returns uint8 (rows, width) without verifying a checksum, or
-    None where rows can't be read one by one or the file is gone. The caller must verify the values, or else call
-    `Artifact.take`.
+    None if rows can't be read one by one or the file is gone. The caller must verify the values, or else call
+    `Artifact.take`. The reader stays valid after the artifact is closed.
     """
 
     def __len__(self) -> int: ...
@@ -70,7 +70,7 @@ class SingleRows(Protocol):
 class Artifact(Protocol):
     """A finished artifact.
 
-    Columns are read from storage when asked for, and their checksums are verified. `content` maps each column to the
+    Columns are read from storage on request, and their checksums are verified. `content` maps each column to the
     digest of its values in row order. `summary` is the small JSON record that the task published beside the rows.
     `take` reads only the row groups that hold `rows`, which must be ascending. `fixed_rows` returns a reader of
     single rows of a fixed-size binary column; None for an artifact on an object store.
@@ -148,7 +148,7 @@ class Job(Protocol):
     def find(self, stage: str, key: str, column: str, digest: str) -> Artifact:
         """Return an artifact outside the task's inputs whose `column` has this digest.
 
-        Raises `pipeline.messages.errors.ArtifactDamaged` where no artifact has this digest; the runner then makes the
+        Raises `pipeline.messages.errors.ArtifactDamaged` if no artifact has this digest; the runner then makes the
         artifact again."""
 
     def advance(self, amount: int) -> None:
@@ -171,7 +171,7 @@ class Job(Protocol):
 class Result:
     """Result of `compute` with more than a table.
 
-    tables   rows in order; an iterator is written as rows arrive, so that a large result never lies in memory
+    tables   rows in order; an iterator is written as rows arrive, so that a large result is never in memory as a whole
     summary  small JSON record, part of the content; may be filled while `tables` is consumed
     stats    counts for the event log that may differ from run to run; may be filled while `tables` is consumed
     files    names that `Job.publish` returned; the artifact is current only while these files exist

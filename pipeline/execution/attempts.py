@@ -1,7 +1,7 @@
 """Decide when to retry a failed task: at once, later, alone at the end, or never.
 
-When a worker dies, Dask blames every task of the worker, waiting tasks included. So the blamed tasks, the suspects,
-run at the end, one after the other, each alone on the whole cluster: a suspect whose worker dies again is the culprit.
+When a worker dies, Dask blames every task of the worker, waiting tasks included. The blamed tasks, called suspects, run
+at the end, one at a time, each alone on the whole cluster. A suspect whose worker dies again is the culprit.
 """
 
 from __future__ import annotations
@@ -15,17 +15,19 @@ from pipeline.plan.tasks import Node
 from pipeline.stage import Address
 
 ATTEMPTS = 2
-"""Tries of a task before its error is recorded."""
+"""Number of tries of a task before its error is recorded."""
 PATIENT_ATTEMPTS = 4
-"""Tries of a task with transient storage errors.
+"""Number of tries of a task with transient storage errors.
 
 Once one task has used all tries, every other task gets 1 try, until a task succeeds."""
 PAUSE = 1.0
-"""Seconds before the second try; each pause doubles the last."""
+"""Seconds before the second try; each further pause is twice as long."""
 
 
 class Attempts:
-    """Failed tasks that wait for another try; `ready` is called with each due task."""
+    """Failed tasks that wait for another try; `ready` is called with each due task.
+
+    The caller counts the tries of each task in `tries`."""
 
     def __init__(self, ready: Callable[[Node], None]) -> None:
         self.tries: Counter[Address] = Counter()
@@ -60,7 +62,7 @@ class Attempts:
             self._ready(self._suspects.popleft())
 
     def plan_another(self, node: Node, outcome: Outcome) -> bool:
-        """Plan another try of a failed task, counted in `tries`; False if out of tries."""
+        """Plan another try of a failed task; return False if no try is left."""
         tries = self.tries[node.address]
         if outcome.transient and tries < PATIENT_ATTEMPTS and not self._hopeless:
             self._pausing.append((time.monotonic() + PAUSE * 2 ** (tries - 1), node))

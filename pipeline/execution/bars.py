@@ -20,7 +20,7 @@ WHOLE = "in all"
 
 
 class Bars(CountingReporter):
-    """A reporter that shows on the terminal a bar per stage, and one for the run."""
+    """A reporter that shows a bar for each stage, and a bar for the whole run."""
 
     def __init__(self) -> None:
         super().__init__()

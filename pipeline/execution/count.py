@@ -1,6 +1,6 @@
 """Count the finished work of a running task, and report the count to the driver.
 
-In the driver's own process the counts go to the reporter. On a Dask worker they go to the scheduler's log of a topic,
+In the driver's process, counts go to the reporter. On a Dask worker, counts go to a topic of the scheduler's event log,
 to which the driver has subscribed."""
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def uncounted(amount: int) -> None:
 
 
 class TaskCount:
-    """The amount of a task's work that is done; a call adds to the amount."""
+    """Counter of a task's finished work; a call adds an amount."""
 
     def __init__(self, address: Address, advance: Advance) -> None:
         self._address, self._advance = address, advance

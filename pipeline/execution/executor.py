@@ -18,9 +18,9 @@ from pipeline.plan.call import Call
 from pipeline.stage import Address
 
 LAST_CALLS = 5.0
-"""Seconds that an interrupted run in one process waits for the calls that are running."""
+"""Seconds that an interrupted run in one process waits for running calls."""
 ROUNDS = 4
-"""Least number of bundles per slot in the rest of a stage; with fewer bundles, slots would be idle at the end."""
+"""Least number of bundles per slot for the rest of a stage; with fewer bundles, slots would be idle at the end."""
 
 
 class Executor(Protocol):
@@ -28,7 +28,7 @@ class Executor(Protocol):
 
     A bundle is a list of calls that run one after the other on one worker.
 
-    `window` is the number of bundles to hold at a time, `slots` the number that run at a time."""
+    `window` is the greatest number of submitted bundles, `slots` the number of bundles that run at a time."""
 
     @property
     def window(self) -> int: ...
@@ -61,7 +61,7 @@ class LiveBundles:
     def __init__(self) -> None:
         self.bundles = 0
         self._left: dict[Address, list[int]] = {}
-        """For each task, the number of unfinished tasks in its bundle: a list of one int per bundle, shared."""
+        """The number of unfinished tasks in each task's bundle: a list of one int, which the bundle's tasks share."""
 
     def add(self, tasks: Sequence[Address]) -> None:
         self.bundles += 1
@@ -105,8 +105,8 @@ class SynchronousExecutor:
 class ThreadsExecutor:
     """An executor on threads of this process, without Dask.
 
-    This executor suits runs that end before a cluster would have started. `close` waits LAST_CALLS seconds for running
-    calls; the threads are daemons, so the end of the process does not wait."""
+    This executor suits runs that take less time than starting a cluster. `close` waits LAST_CALLS seconds for running
+    calls. The threads are daemons: the process ends without waiting for a thread."""
 
     def __init__(self, slots: int, advance: Advance = unseen) -> None:
         self._advance = advance

@@ -44,9 +44,9 @@ def explain(config: Config, stages: Sequence[Stage[Any]]) -> Explanation:
 
 
 def _foreseen(resolver: Resolver) -> Explanation:
-    """Resolve every task with known inputs.
+    """Resolve every task whose inputs are known.
 
-    The reasons of other tasks name a stale input."""
+    For any other task, the reason names a stale input."""
     receipts: dict[Address, Receipt] = {}
     reasons: dict[Address, str] = {}
     current: dict[Address, str] = {}

@@ -1,4 +1,4 @@
-"""The job of a task on a worker: settings, artifacts and files."""
+"""Give a task on a worker its settings, earlier artifacts and files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @functools.lru_cache(maxsize=4)
 def _listing(store: Store, stage: str) -> dict[str, list[str]]:
-    """Return the names in a stage's folder by task key, from the cached listing."""
+    """Return the names in a stage's folder, by task key; the result is cached."""
     by_key: dict[str, list[str]] = {}
     for name in store.names(stage):
         by_key.setdefault(name.rpartition("-")[0], []).append(name)

@@ -1,4 +1,4 @@
-"""Plan a run, run the stale tasks, retire old artifacts, and write run.json; the output is locked meanwhile."""
+"""Do one run on a locked output: plan, run stale tasks, retire, write run.json."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class LockedRun:
 
     after_success       see `pipeline.run.run`
     performance_report  path of Dask's own report
-    looked              seconds that the source stages took to list their data
-    begun               whether there is something to write into run.json
+    listing             seconds that the source stages took to list their data
+    begun               whether the run has reached a state that run.json must record
     later               racy rows that the next run must recheck; None until this run has rechecked the rows of earlier
                         runs"""
 
@@ -58,13 +58,13 @@ class LockedRun:
     log: EventLog
     performance_report: Path | None = None
     runner: Runner | None = None
-    looked: float = 0.0
+    listing: float = 0.0
     warnings: Warnings | None = None
     begun: bool = False
     later: Sequence[str] | None = None
 
     def do(self, reporters: Reporters, lock: RunLock) -> RunRecord:
-        """Do the run, and write run.json at its end, whatever the end is."""
+        """Do the run; write run.json even if the run fails or is interrupted."""
         sweep(self.store.folder)
         if self.store.files.size(STALLED) is not None:
             self.store.files.delete([STALLED])  # written by an earlier run
@@ -87,7 +87,7 @@ class LockedRun:
                 functools.partial(past_rows, self.store),
                 reporter.found,
             )
-            self.looked = time.perf_counter() - started
+            self.listing = time.perf_counter() - started
             self.begun = True
             reporter.begin(plan.workloads(), lambda address: plan.nodes[address].task.size)
             racy_rows, later = self._racy_rows(plan)
@@ -123,11 +123,9 @@ class LockedRun:
         return executor
 
     def _computed(self, runner: Runner, lock: RunLock) -> bool:
-        """Run the stale tasks and retire old artifacts.
+        """Run stale tasks, retire old artifacts; return whether all tasks succeeded.
 
-        Returns whether all tasks succeeded.
-
-        Artifacts that `after_success` finds damaged are made again. Raises ArtifactDamaged where this fails."""
+        Artifacts that `after_success` finds damaged are made again. Raises ArtifactDamaged if this fails."""
         for attempt in range(REPAIRS + 1):
             with runner.resolver.footers:
                 runner.run()
@@ -145,7 +143,7 @@ class LockedRun:
         raise AssertionError("the last attempt returns or raises")
 
     def _needs(self, plan: Plan) -> Needs:
-        """Return what workers must have for this run: libraries, roots, memory."""
+        """Return the requirements for workers: libraries, inputs and memory."""
         libraries = [name for stage in self.stages for name in (*stage.cache_key.libraries, *stage.cache_key.optional)]
         memory, remedy = largest_task(plan, self.stages, self.config.params, self.config.settings)
         roots = [root for roots in self.config.roots.values() for root in roots]
@@ -165,7 +163,7 @@ class LockedRun:
         return racy.by_source(plan, rows), later
 
     def _retire(self, plan: Plan) -> None:
-        """Retire every artifact and file that is not of this run."""
+        """Retire every artifact and file that does not belong to this run."""
         assert self.runner is not None
         ran = {stage for (stage, _), how in self.runner.state.items() if how == "run"}
         if ran:
@@ -186,10 +184,10 @@ class LockedRun:
     def _record(self) -> dict[str, Any]:
         """Return the content of run.json."""
         warnings = self.warnings.lines if self.warnings else []
-        return record_of(self.config, self.stages, self.runner, self.looked, warnings)
+        return record_of(self.config, self.stages, self.runner, self.listing, warnings)
 
     def _write_record(self, reporter: Reporter) -> None:
-        """Write run.json; a full disk must not hide the reason for the end of the run.
+        """Write run.json; only report an OSError, which must not hide why the run ended.
 
         All artifacts are synced before run.json is written, and run.json is synced on return."""
         try:

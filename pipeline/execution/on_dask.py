@@ -1,4 +1,4 @@
-"""An executor on a Dask cluster."""
+"""Run calls on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 BUNDLE = 256
 """Largest number of calls in a bundle."""
 BUNDLE_SECONDS = 5.0
-"""Greatest duration of a bundle in seconds: dependents of a task wait for the end of the task's bundle."""
+"""Greatest duration of a bundle in seconds: dependents of a task wait until the task's bundle ends."""
 POLL_INTERVAL = 1.0
-"""Seconds between two checks of a cluster that returns nothing."""
+"""Seconds between two checks of the cluster while no call ends."""
 
 
 class DaskExecutor:
@@ -39,8 +39,8 @@ class DaskExecutor:
         self._futures: dict[Future[Any], Sequence[Call]] = {}
         self._completed = as_completed(loop=client.loop, with_results=True, raise_errors=False)
         self._submitted = 0
-        self._name = uuid.uuid4().hex[:12]  # a scheduler takes equal keys of several clients for one task
-        client.subscribe_topic(self._topic, functools.partial(_hear, advance))
+        self._name = uuid.uuid4().hex[:12]  # for a scheduler, equal keys of several clients are one task
+        client.subscribe_topic(self._topic, functools.partial(_pass_on, advance))
 
     @property
     def _topic(self) -> str:
@@ -105,7 +105,7 @@ class DaskExecutor:
                 yield from (Outcome(call.address, message=message, suspect=suspect) for call in calls)
 
     def close(self) -> None:
-        with contextlib.suppress(Exception):  # close even where the cluster no longer responds
+        with contextlib.suppress(Exception):  # close even if the cluster no longer responds
             self._client.unsubscribe_topic(self._topic)
             self._client.cancel(list(self._futures), force=True)
         self._futures.clear()
@@ -113,8 +113,8 @@ class DaskExecutor:
         self._close()
 
 
-def _hear(advance: Advance, event: tuple[float, tuple[str, str, int]]) -> None:
-    """Pass a task's progress, as logged by a worker, to `advance`."""
+def _pass_on(advance: Advance, event: tuple[float, tuple[str, str, int]]) -> None:
+    """Pass a task's progress from a worker's log event to `advance`."""
     _, (stage, key, done) = event
     advance((stage, key), done)
 

@@ -15,7 +15,7 @@ LONG = 10_000_000
 
 
 def short(number: float) -> str:
-    """Return three significant digits and a suffix: 1.23k, 45.6M."""
+    """Return a number with three significant digits and a suffix: 1.23k, 45.6M."""
     letters = ["", "k", "M", "G", "T"]
     while number >= 1_000 and len(letters) > 1:
         number, letters = number / 1_000, letters[1:]
@@ -29,9 +29,9 @@ def clock(seconds: float) -> str:
 
 
 class StagePace:
-    """The work of one stage: how much is done, and how fast.
+    """The finished work of one stage, and its speed.
 
-    Any thread may call `advance`, also while another thread reads the properties."""
+    Any thread may call `advance`, even while another thread reads the properties."""
 
     def __init__(self, work: Workload) -> None:
         self.work, self.since = work, 0.0
@@ -45,7 +45,7 @@ class StagePace:
         self._running[address] = done
 
     def settle(self, address: Address, size: int, *, again: bool) -> None:
-        """Record the end of a task; `again`: the task had ended before."""
+        """Record the end of a task; `again`: whether the task had ended before."""
         self._running.pop(address, None)
         self._settled += 0 if again else size
 
@@ -60,7 +60,7 @@ class StagePace:
 
     @property
     def done(self) -> int:
-        """Return the work that is done; work done twice counts once."""
+        """Return the finished work; work that was repeated counts once."""
         return min(self.work.size, self._settled + self._begun)
 
     @property
@@ -72,7 +72,7 @@ class StagePace:
     def core_seconds(self) -> float:
         """Return core-seconds for one unit of work.
 
-        The figure is measured; until the first task has ended, the stage's typical figure."""
+        The figure is measured once a task has ended; until then, the stage's typical figure is returned."""
         return self._seconds / self._ran if self._ran else self.work.seconds
 
     def count(self, done: int, between: str) -> str:
@@ -94,8 +94,8 @@ class StagePace:
 def whole(stages: Iterable[StagePace]) -> tuple[float, float | None]:
     """Return the finished share of a run, and the estimated seconds left.
 
-    The estimate is None during the first second, and the first hundredth of the work. The work of each stage is
-    weighted by its core-seconds for one unit."""
+    The estimate is None during the first second and during the first hundredth of the work. The work of each stage is
+    weighted by the core-seconds for one unit."""
     paces = list(stages)
     total = sum(pace.work.size * pace.core_seconds for pace in paces)
     done = sum(pace.done * pace.core_seconds for pace in paces)

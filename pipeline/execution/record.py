@@ -1,4 +1,4 @@
-"""The record of a run: the content of run.json, and the exit code."""
+"""Build the record of a run: the content of run.json, and the exit code."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def record_of(
 
 
 def _listed(runner: Runner) -> dict[str, str]:
-    """Return the digest of each source stage's artifacts; none of a stage that has not published all of them."""
+    """Return the listing digest of each source stage that has published all artifacts."""
     names: dict[str, list[str]] = {}
     missing: set[str] = set()
     for stage, key in runner.plan.sources:

@@ -1,4 +1,4 @@
-"""Define the interface for events of a run, and a base that counts."""
+"""Define the interface for events of a run, and a base class that counts work."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Reporter:
     def advance(self, address: Address, done: int) -> None:
         """Report how much of a running task is done, in the stage's unit.
 
-        Any thread may report."""
+        Any thread may call this method."""
 
     def task(self, address: Address, how: str, reason: str, outcome: Outcome | None) -> None:
         """Report the end of a task; `how` is run, skipped, failed or blocked."""
@@ -54,7 +54,7 @@ class Reporter:
 
 
 class CountingReporter(Reporter):
-    """Base of reporters that count the work that is done, and measure rates."""
+    """Base of reporters that count finished work and measure rates."""
 
     def __init__(self) -> None:
         self.paces: dict[str, StagePace] = {}
@@ -76,7 +76,7 @@ class CountingReporter(Reporter):
             self.paces[address[0]].advance(address, done)
 
     def failure(self, address: Address, reason: str) -> Iterator[str]:
-        """Yield lines on a failed task, only for the first ALIKE with the same error."""
+        """Yield lines on a failed task, but only for the first ALIKE with an equal error."""
         self._reasons[reason] += 1
         if self._reasons[reason] <= ALIKE:
             yield f"{'/'.join(address)} failed: {reason}"
@@ -116,7 +116,7 @@ class CountingReporter(Reporter):
 
 
 class Reporters(Reporter):
-    """Several reporters as one; a context manager that ends them all."""
+    """A reporter that forwards to several reporters; a context manager that ends all."""
 
     def __init__(self, *reporters: Reporter) -> None:
         self._reporters = reporters

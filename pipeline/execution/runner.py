@@ -237,7 +237,7 @@ class Runner:
                 heapq.heappush(self._ready, (self.plan.nodes[address].rank, address))
 
     def _with_shared_keys(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a copy of a receipt's mapping; a hundred thousand receipts share one copy of each key."""
+        """Return a copy of a receipt's mapping with keys that all receipts share."""
         names = tuple(values)
         return dict(zip(self._keys.setdefault(names, names), values.values(), strict=True))
 

@@ -56,9 +56,9 @@ def drop_manifests(folder: Place) -> None:
 
 
 def with_inputs(call: Call) -> Call:
-    """Return the call with the inputs read back.
+    """Return the call with the inputs that `without_inputs` wrote to a file.
 
-    Raises TaskError where the file is damaged."""
+    Raises TaskError if the file is damaged."""
     if call.manifest is None:
         return call
     text = read_bytes(call.context.folder / call.manifest)
@@ -73,17 +73,17 @@ def with_inputs(call: Call) -> Call:
 class Outcome(NamedTuple):
     """Outcome of a task.
 
-    receipt  of the artifact; None where the task failed
-    ran      whether the artifact was made now
-    begun    False where the bundle had no time for the task
-    footer   entry for the index of footers
-    message  the error in one line
-    detail   the traceback
-    damaged  an input that must be made again
+    receipt    receipt of the artifact; None if the task failed
+    ran        whether the task was computed now; False for a cache hit
+    begun      False if the time of the bundle was up before the task
+    footer     entry for the index of footers
+    message    the error in one line
+    detail     the traceback
+    damaged    an input that must be made again
     transient  whether the error is transient, such as a full disk
-    suspect  whether the workers of this task died; another task of these workers may be the cause
-    size     bytes of the new artifact
-    worker   address of the worker"""
+    suspect    whether the workers of this task died; another task of these workers may be the cause
+    size       bytes of the new artifact
+    worker     address of the worker"""
 
     address: Address
     receipt: Receipt | None = None
@@ -104,8 +104,8 @@ class Outcome(NamedTuple):
 def run_bundle(calls: Sequence[Call], seconds: float, topic: str = "") -> list[Outcome]:
     """Run calls one after the other; after `seconds`, return the rest as not begun.
 
-    The progress of a task goes to the scheduler's log of `topic`. When a bundle is repeated after the loss of a worker,
-    published artifacts are cache hits."""
+    The progress of a task goes to `topic` in the scheduler's event log. When a bundle is repeated after the loss of a
+    worker, published artifacts are cache hits."""
     end = time.monotonic() + seconds
     outcomes: list[Outcome] = []
     advance = through_scheduler(topic) if topic else unseen
@@ -118,7 +118,7 @@ def run_bundle(calls: Sequence[Call], seconds: float, topic: str = "") -> list[O
 def run_task(call: Call, advance: Advance = unseen) -> Outcome:
     """Compute one task and publish the artifact; return every error as an outcome.
 
-    `advance` is called with the amount of work done, while the task runs."""
+    While the task runs, `advance` is called with the task's address and the amount of finished work."""
     prepare()
     use(call.context.storage)
     core = take_core(call.tasks_per_machine)  # without an idle core the task still runs
@@ -182,7 +182,9 @@ def _compute(job: StoredJob) -> Result:
 def _publish(
     call: Call, compute: Callable[[StoredJob], Result], count: Callable[[int], None]
 ) -> tuple[Record, str, bool, Mapping[str, Any], int | None]:
-    """Return record, name, whether the artifact is new, stats, and bytes if new."""
+    """Compute and publish an artifact, unless the artifact is current.
+
+    Returns the artifact's record and name, whether the artifact is new, stats, and the size if new."""
     call = with_inputs(call)
     stage, job = call.context.stage, StoredJob(call, Store(call.context.folder), count)
     name = artifact_name(call.task.key, call.fingerprint, call.task.filename)
@@ -212,7 +214,7 @@ def _written(call: Call, name: str, result: Result, job: StoredJob) -> Record:
 
 
 def current(store: Store, stage: str, key: str, name: str, fingerprint: str) -> Record | None:
-    """Return an artifact's record, or None if unreadable or of another fingerprint."""
+    """Return an artifact's record if the artifact is current and its files exist."""
     try:
         record = store.record(stage, name, key)
     except ArtifactDamaged:

@@ -39,7 +39,7 @@ class Cluster:
     memory: int
 
     def describe(self) -> str:
-        """Return the state in a few words."""
+        """Return the number of workers and the memory in use, as text."""
         if not self.workers:
             return "waiting for workers"
         return f"{counted(self.workers, 'worker')}, {self.memory / 2**30:.1f} GiB of memory in use"

@@ -1,9 +1,8 @@
 """Share the cores of this machine among all processes of a user that run tasks.
 
-Each core has a lock file.
-
-A task holds a core while the task runs. Work that can be split also takes idle cores, so that fewer tasks than cores
-keep the machine busy, as at the end of every stage. The system releases the locks of a dead process.
+Each core has a lock file. A task holds a core while the task runs. Work that can be split also takes idle cores. The
+machine then stays busy when fewer tasks than cores are left, as at the end of every stage. The operating system
+releases the locks of a dead process.
 """
 
 from __future__ import annotations
@@ -34,7 +33,9 @@ def usable() -> int:
 
 
 def take_core(count: int) -> Core | None:
-    """Hold and return an idle core of the first `count` cores; None if none is idle."""
+    """Lock and return an idle core among the first `count` cores, or None.
+
+    The result is None if `count` is less than 2: a single core needs no sharing."""
     if count < 2:
         return None
     folder = Path(tempfile.gettempdir()) / f"fast-diff-cores-{os.getuid()}"

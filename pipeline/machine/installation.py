@@ -61,7 +61,7 @@ def distributions() -> Iterator[tuple[str, Metadata]]:
 
     Names are in lower case, with `_` for `-` and `.`."""
     for place in sys.path:
-        with contextlib.suppress(OSError), os.scandir(place or ".") as entries:  # a place may be no folder
+        with contextlib.suppress(OSError), os.scandir(place or ".") as entries:  # not every place is a folder
             for name in sorted(entry.name for entry in entries if entry.name.endswith(("dist-info", "egg-info"))):
                 yield _normal(name.rpartition(".")[0].partition("-")[0]), Metadata(Path(place or ".") / name)
 
@@ -77,7 +77,7 @@ def installed() -> Metadata | None:
 
 @functools.cache
 def _by_name() -> dict[str, Metadata]:
-    return dict(reversed(list(distributions())))  # the first of a name counts
+    return dict(reversed(list(distributions())))  # of several with one name, the first counts
 
 
 @functools.cache
@@ -140,9 +140,9 @@ def install(*requirements: str) -> str:
 
 
 def install_extra(*extras: str) -> str:
-    """Return the command that installs extras, from the clone that was installed.
+    """Return the command that installs extras of this distribution.
 
-    Without a clone, the command names the requirements of the extras."""
+    The command uses the clone that was installed; without a clone, the command names the extras' requirements."""
     from importlib import metadata
 
     for distribution in metadata.distributions(name=DISTRIBUTION):

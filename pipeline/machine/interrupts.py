@@ -17,7 +17,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class _State:
-    """Whether a signal has arrived, and whether `delayed` delays the exception."""
+    """State: whether a signal has arrived, and whether `delayed` delays the exception."""
 
     def __init__(self) -> None:
         self.interrupted, self.held, self.pending = threading.Event(), 0, False
@@ -28,9 +28,10 @@ _state = _State()
 
 @contextlib.contextmanager
 def interrupts() -> Iterator[threading.Event]:
-    """Raise KeyboardInterrupt and set the event; exit at the next signal.
+    """Yield an event; the first signal sets the event and raises KeyboardInterrupt.
 
-    The event stays set, since compiled code can swallow a KeyboardInterrupt."""
+    The second signal exits at once. The event stays set, since compiled code can swallow a KeyboardInterrupt. In other
+    threads than the main thread, signals are not handled."""
     global _state
     if threading.current_thread() is not threading.main_thread():
         yield threading.Event()
@@ -49,7 +50,7 @@ def forget() -> None:
     """Make CPython forget a handled KeyboardInterrupt that passed through `exec()`.
 
     Dataclasses call `exec()`. After such an interrupt CPython ends the process with SIGINT at exit, even though the
-    interrupt was handled; another call of `exec()` prevents that."""
+    interrupt was handled; another call of `exec()` prevents this exit."""
     exec("")
 
 
@@ -58,7 +59,7 @@ def delayed() -> Iterator[None]:
     """Delay KeyboardInterrupt until the end of the `with` statement.
 
     Ctrl-C reaches every process of a terminal's group. Processes started inside the statement inherit the signal mask,
-    so Ctrl-C does not reach them; this process ends its child processes in order."""
+    so Ctrl-C does not reach these processes; this process ends its child processes in order."""
     state = _state
     resource_tracker.ensure_running()  # a tracker started later, with the first child, would unblock signals
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -1,7 +1,7 @@
 """Keep pyarrow from importing pandas before the program does.
 
-The first `pa.array` of a process imports pandas, to ask whether the values are a pandas object. The import takes
-0.5 s of processor time, in every worker, and no task needs pandas."""
+The first `pa.array` of a process imports pandas, to check whether the values are a pandas object. The import takes
+0.5 s of processor time in every worker, and no task needs pandas."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ PANDAS = "pandas"
 def import_pandas_late() -> None:
     """Keep pyarrow from importing pandas until this process imports pandas.
 
-    Does nothing where pandas is imported already."""
+    Does nothing if pandas is imported already."""
     if PANDAS in sys.modules:
         return
     import pyarrow as pa
 
     finder = _Finder()
     sys.meta_path.insert(0, finder)
-    pa.array([])  # pyarrow looks for pandas now, and never again by itself
+    pa.array([])  # pyarrow looks for pandas now, and does not look again
     finder.hidden = False
 
 

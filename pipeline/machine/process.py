@@ -17,9 +17,9 @@ TRIM_BYTES, MMAP_BYTES = 1 << 27, 1 << 25
 def prepare() -> object:
     """Limit BLAS and OpenMP to one thread in this process: tasks run in parallel.
 
-    The limit overrides the environment and lasts as long as the process: parallel tasks share the limit. glibc keeps
-    freed memory for the next task. Dask's nannies make glibc return memory at once, which costs a task up to a quarter
-    of its time. Returns the limit, which must stay referenced."""
+    The limit overrides the environment and lasts as long as the process: parallel tasks share the limit. glibc is set
+    to keep freed memory for the next task. Dask's nannies make glibc return memory at once, which costs a task up to a
+    quarter of its time. Returns the limit, which must stay referenced."""
     import threadpoolctl
 
     import_pandas_late()

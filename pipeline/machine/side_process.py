@@ -1,6 +1,4 @@
-"""Call slow functions in a side process.
-
-Such functions import or compile for seconds.
+"""Call functions that import or compile for seconds in a side process.
 
 The side process is niced. It starts with the first call, and ends with its parent or after IDLE seconds without calls.
 """
@@ -31,12 +29,10 @@ START = (
 
 
 def submit(function: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
-    """Begin a call.
+    """Begin a call; return a function that waits for the result and returns it.
 
-    Returns a function that waits for the call's result and returns the result.
-
-    The returned function raises what `function` raises. Where the process can't be used, the returned function makes
-    the call itself."""
+    The returned function raises the error that `function` raised. If the side process can't be used, the returned
+    function makes the call itself."""
     try:
         future = _process.submit(function, arguments)
     except OSError:
@@ -52,7 +48,7 @@ def submit(function: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
 
 
 class _SideProcess:
-    """The side process, as seen by its parent; thread-safe."""
+    """The parent's end of the side process; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""Define the errors: a message says where a problem is, what, and what to do."""
+"""Define the errors; each message states the place, the problem and a remedy."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ def one_line(text: str) -> str:
 
 
 class FastDiffError(Exception):
-    """An error whose message the user reads; the command exits with `exit_code`.
+    """An error with a message for the user; the command exits with `exit_code`.
 
-    Each line is a separate argument, since a name in a line may contain a line break."""
+    Each line of the message is a separate argument, since a name in a line may contain a line break."""
 
     exit_code = 1
 
@@ -48,7 +48,7 @@ class WorkersLost(FastDiffError):
 
 
 class TaskError(FastDiffError):
-    """One task failed, for a reason that the message explains."""
+    """One task failed; the message explains the reason."""
 
 
 class ArtifactDamaged(FastDiffError):

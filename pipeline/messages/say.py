@@ -12,7 +12,7 @@ from pipeline.messages.errors import one_line
 
 
 def say(*lines: str) -> None:
-    """Print lines to standard output; a program that reads a pipe gets the lines at once."""
+    """Print lines to standard output, and flush: the reader of a pipe must not wait."""
     for line in lines:
         print(one_line(line))
     if sys.stdout:  # None if closed

@@ -1,7 +1,7 @@
-"""The tasks of a run: plan them, find the stale ones, and state the reasons.
+"""Plan the tasks of a run, find the stale tasks, and state why tasks are stale.
 
 discovery.py          the stages that installed distributions declare
-tasks.py              every task of the run and the tasks that it waits for
+tasks.py              every task of the run, and the inputs of each task
   fingerprint.py      a digest of all that determines an artifact
   resolve.py          which artifacts are current, and which tasks must run
     reasons.py        compares recipes to explain why an artifact is stale

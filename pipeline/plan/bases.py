@@ -1,4 +1,4 @@
-"""Find earlier artifacts in the run's folder, and the inputs of bases."""
+"""Find earlier artifacts of tasks, and possible inputs of an earlier artifact."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ VERSIONS = 4
 
 
 class PastArtifact(NamedTuple):
-    """One of the artifacts of a task.
+    """An artifact of a task, current or retired.
 
-    mtime_ns  time of the file
+    mtime_ns  modification time of the file
     path      relative to the run's folder"""
 
     mtime_ns: int
@@ -75,7 +75,7 @@ class PastArtifacts:
 def combinations(versions: Sequence[Sequence[PastArtifact]], made: int) -> Iterator[Sequence[PastArtifact]]:
     """Yield choices of one version per input.
 
-    The first choice is the latest version of each input up to the time `made`."""
+    The first choice has, of each input, the latest version that is not newer than `made`."""
     older = [next((each for each in some if each.mtime_ns <= made), None) for some in versions]
     if all(older):
         yield [each for each in older if each]
@@ -85,7 +85,7 @@ def combinations(versions: Sequence[Sequence[PastArtifact]], made: int) -> Itera
 def reads_of(stage: Stage[Any], record: Record, settings: Settings) -> Reads:
     """Return the columns that an artifact's task read.
 
-    The columns may follow from the task's parameters."""
+    The columns may depend on the parameters of the task."""
     known = {field.name for field in fields(stage.params)}
     params = {name: value for name, value in record.recipe["params"].items() if name in known}
     return stage.cache_key.reads(stage.params(**params), settings)

@@ -1,6 +1,6 @@
-"""Calls are tasks that are ready to run, as sent to a worker.
+"""Define calls and receipts.
 
-Receipts are the driver's records of finished tasks."""
+A call is a ready task, as sent to a worker. A receipt is the driver's record of a finished task."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def _unpacked(packed: bytes) -> Context:
 
 @dataclass(frozen=True)
 class BasePaths:
-    """Paths of an earlier artifact that a task may build on, and of the artifact's inputs.
+    """Paths of an earlier artifact that a task may build on, and of its inputs.
 
-    Inputs have the order of the task's inputs. Paths are relative to the run's folder."""
+    `inputs` has the order of the task's inputs. Paths are relative to the run's folder."""
 
     path: str
     inputs: Sequence[str]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pipeline.stage import Stage
 
 GROUP = "fast_diff.stages"
-"""Entry point group of packages; each of their modules that defines `STAGE` is a stage."""
+"""Entry point group of the packages of stages; each of their modules with a `STAGE` declares a stage."""
 
 
 def discover() -> list[Stage[Any]]:

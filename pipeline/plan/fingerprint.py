@@ -1,10 +1,8 @@
 """Compute fingerprints of artifacts, and content digests of columns.
 
-A fingerprint covers all that determines an artifact.
-
-A fingerprint is SHA-256 over a canonical encoding: JSON with sorted keys in which each scalar carries its type, so that
-1, 1.0, "1" and True differ. Scalars, sequences, mappings with string keys, and dataclasses are accepted. Every other
-value raises TypeError, so that no two values collapse to one constant.
+A fingerprint covers all that determines an artifact. It is SHA-256 over a canonical encoding: JSON with sorted keys in
+which each scalar carries its type, so that 1, 1.0, "1" and True differ. Scalars, sequences, mappings with string keys,
+and dataclasses are accepted. Every other value raises TypeError, so that no two values collapse to one constant.
 
 A content digest is BLAKE3 over the logical values of one column in row order. SHA-256 of a wide column would take as
 long as writing the column to Parquet. Compression, row groups and the writer's version do not change the digest.
@@ -30,13 +28,11 @@ from pipeline.stage import Added, Settings, Speed, Stage
 SHORT = 16
 """Hex digits of a digest in a file name."""
 TOGETHER, WIDE = 4_096, 256
-"""Rows that are digested together, and the width in bytes above which rows are not collected for this."""
+"""Number of rows to collect and digest together, and the width in bytes above which rows are not collected."""
 
 
 def canonical(value: Any) -> str:
-    """Return the canonical encoding of a value.
-
-    The encoding is JSON in which every scalar carries its type.
+    """Return the canonical encoding of a value: JSON with the type of each scalar.
 
     Raises TypeError for a value without a canonical form, ValueError for NaN."""
     if type(value) is str:  # fast paths for the most frequent types
@@ -86,7 +82,7 @@ def encoded(value: Any) -> bytes:
 def encoded_texts(texts: Iterable[str]) -> bytes:
     """Return the canonical encoding of a list of one or more texts.
 
-    A run encodes each of its artifacts, and a call of `encoded` for each text takes three times as long."""
+    A run calls this function for each artifact; calling `encoded` for each text takes three times as long."""
     return ('["list",["str",' + '],["str",'.join(map(_quoted, texts)) + "]]").encode()
 
 
@@ -107,7 +103,7 @@ def digest_of_list(items: Iterable[bytes]) -> str:
 def digest_of_task(recipe: str, key: str, spec: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
     """Return the `digest` of a mapping of the arguments.
 
-    `recipe` is encoded, since many tasks share a recipe."""
+    `recipe` is given in its canonical encoding, since many tasks share a recipe."""
     rest = f'"key":{canonical(key)},"recipe":{recipe},"spec":{canonical(spec)}'
     return hashlib.sha256(f'{{"map":{{"inputs":{canonical(inputs)},{rest}}}}}'.encode()).hexdigest()
 
@@ -149,7 +145,7 @@ def recipe(stage: Stage[Any], params: Any, settings: Settings) -> dict[str, Any]
 
 
 class ColumnDigest:
-    """Content digest of one column, however the column is cut into pieces."""
+    """Content digest of one column, the same for all cuts of the column into pieces."""
 
     def __init__(self, kind: pa.DataType) -> None:
         self.kind, self.rows = kind, 0

@@ -1,4 +1,4 @@
-"""Find the rows that the last run listed, so that a source stage need not open unchanged files.
+"""Find the rows that the last run listed, to avoid opening unchanged files again.
 
 Either all rows of the last run are found, or none: run.json holds a digest of the parameters and of the names of the
 artifacts. The digest differs if a run was stopped while listing, or if an artifact was deleted or added."""
@@ -25,13 +25,13 @@ def listing_digest(made_by: Mapping[str, Any], names: Iterable[str]) -> str:
 
 
 def past_rows(store: Store, stage: Stage[Any], params: Any, settings: Settings) -> PastRows:
-    """Return the rows of the last run if that run finished listing, with the same parameters; else no rows."""
+    """Return all rows of the last run, or no rows if some may be missing or differ."""
     names = store.names(stage.name)
-    doubtful = racy.read(store) if names else None
-    if doubtful is None or _digests(store).get(stage.name) != listing_digest(recipe(stage, params, settings), names):
+    racy_paths = racy.read(store) if names else None
+    if racy_paths is None or _digests(store).get(stage.name) != listing_digest(recipe(stage, params, settings), names):
         return PastRows()
     tables = (StoredArtifact(stage.name, name, store.path(stage.name, name)).table() for name in names)
-    return PastRows(tables, frozenset(doubtful))
+    return PastRows(tables, frozenset(racy_paths))
 
 
 def _digests(store: Store) -> Mapping[str, Any]:

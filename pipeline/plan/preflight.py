@@ -1,6 +1,6 @@
 """Ask every stage's `Preflight` before the first task runs.
 
-A preflight checks settings, states the memory of the largest task, and says whether tasks call code of the user."""
+A preflight checks settings, states the memory of the largest task, and says whether tasks call the user's own code."""
 
 from __future__ import annotations
 
@@ -26,13 +26,11 @@ def check_settings(stages: Sequence[Stage[Any]], params: Mapping[str, Any], sett
 def largest_task(
     plan: Plan, stages: Sequence[Stage[Any]], params: Mapping[str, Any], settings: Settings
 ) -> tuple[int, str]:
-    """Return the bytes of the largest task, and how a user makes the task smaller."""
+    """Return the memory of the largest task in bytes, and how a user reduces it."""
     upstream = plan.upstream(settings)
     return max((stage.preflight.memory(upstream, params[stage.name]), stage.preflight.remedy) for stage in stages)
 
 
 def calls_own_code(stages: Sequence[Stage[Any]], params: Mapping[str, Any], settings: Settings) -> bool:
-    """Return whether tasks call code of the user's own.
-
-    Such code may not be safe for threads."""
+    """Return whether tasks call the user's own code, which may not be thread-safe."""
     return any(stage.preflight.own_code(params[stage.name], settings) for stage in stages)

@@ -1,9 +1,7 @@
-"""Record racy files.
+"""Record racy files, whose bytes the next run compares.
 
-A racy file was modified so shortly before the scan that a later change may keep the modification time.
-
-The next run compares the bytes of these files. The files' paths, here called rows, are in
-<output>/<run>/.doubtful.json, a JSON list.
+A racy file was modified so shortly before the scan that a later change may keep the modification time. The paths of
+racy files, here called rows, are in <output>/<run>/.doubtful.json, a JSON list.
 """
 
 from __future__ import annotations
@@ -38,7 +36,7 @@ def read(store: Store) -> list[str] | None:
     except (ValueError, RecursionError) as error:
         log.debug("%s: %s", path, error)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # EINVAL: no regular file
+        if error.errno != errno.EINVAL:  # EINVAL: not a regular file
             raise
     if isinstance(rows, list) and all(isinstance(row, str) for row in rows):
         return rows

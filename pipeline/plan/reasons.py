@@ -1,6 +1,4 @@
-"""Explain why an artifact is stale.
-
-The artifact's recipe and inputs are compared with those of the task."""
+"""Explain why an artifact is stale: compare its recipe and inputs with the task's."""
 
 from __future__ import annotations
 
@@ -26,7 +24,7 @@ def difference(record: Record, call: Call) -> str:
 
 
 def other_recipe(old: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
-    """Explain how two recipes differ; return an empty text where they are equal."""
+    """Explain how two recipes differ; return an empty text for equal recipes."""
     new = plain(recipe)
     if old["version"] != new["version"]:
         return f"version {old['version']} → {new['version']}"

@@ -83,12 +83,12 @@ class Resolver:
         name = artifact_name(node.task.key, call.fingerprint, node.task.filename)
         record = self._current(node, call, name) or self._taken_back(node, call, name)
         if record is None:
-            return Verdict(self._with_donors(node, call), None, self._reason(node, call, name))
-        distrust = self._no_longer_true(node, name)
+            return Verdict(self._with_earlier(node, call), None, self._reason(node, call, name))
+        distrust = self._stale_rows(node, name)
         if distrust or node.stage.reuse.retry(record.summary, call.context.params):
             forced = call._replace(forced=True, distrust=frozenset(distrust))
             reason = f"input changed: {len(distrust)} with equal size and time" if distrust else "errors to try again"
-            return Verdict(self._with_donors(node, forced), None, reason)
+            return Verdict(self._with_earlier(node, forced), None, reason)
         return Verdict(call, Receipt(name, record.content, record.rows, record.summary))
 
     def foreseen(self, node: Node, verdict: Verdict) -> Receipt:
@@ -112,9 +112,9 @@ class Resolver:
     def _input_digests(
         self, node: Node, content: Callable[[Address], Mapping[str, str]], reads: Reads | None = None
     ) -> dict[str, str]:
-        """Return a digest per input stage, of the columns that the task reads.
+        """Return a digest for each input stage, of the columns that the task reads.
 
-        `content`: of an input, by column."""
+        `content` returns the column digests of an input. `reads` overrides the columns that the stage reads now."""
         by_stage: dict[str, list[Address]] = {}
         for needed in node.task.inputs:
             by_stage.setdefault(needed[0], []).append(needed)
@@ -128,8 +128,8 @@ class Resolver:
     def _part(self, reader: str, needed: Address, content: Mapping[str, str], reads: Reads | None) -> bytes:
         """Return the encoding of an input in the fingerprint of a task of stage `reader`.
 
-        Encoded are the digests of the columns that the stage reads, and of the summary. The latest encodings are
-        cached, since many tasks share an input."""
+        The encoding covers the digests of the columns that the stage reads, and of the summary. The latest encodings
+        are cached, since many tasks share an input."""
         if (known := self._parts.get((reader, needed))) and known[0] is content and reads is None:
             return known[1]
         columns = (self.reads[reader] if reads is None else reads).get(needed[0])
@@ -153,7 +153,7 @@ class Resolver:
         return None
 
     def _taken_back(self, node: Node, call: Call, name: str) -> Record | None:
-        """Take a retired artifact back, if one has this fingerprint; return the record."""
+        """Restore a retired artifact that has this fingerprint, if any; return its record."""
         retired = artifact_name(node.task.key, call.fingerprint)
         folder = f"{node.stage.name}/{RETIRED}"
         if retired not in self.footers.names(folder):
@@ -162,7 +162,7 @@ class Resolver:
         try:
             record = self.footers.record(folder, retired, node.task.key)
             for _ in StoredArtifact(node.stage.name, node.task.key, path).batches():
-                continue  # verify every page: a user's own script may not
+                continue  # verify every page: a user's own script may read without verifying
         except ArtifactDamaged:
             return None
         if record.fingerprint != call.fingerprint or not self.store.files_there(record, contents=True):
@@ -172,7 +172,7 @@ class Resolver:
             self.footers.forget(folder, retired)
         return record
 
-    def _no_longer_true(self, node: Node, name: str) -> Collection[str]:
+    def _stale_rows(self, node: Node, name: str) -> Collection[str]:
         racy = [row for needed in node.task.inputs for row in self.racy.get(needed, ())]
         if not racy or not node.stage.reuse.recheck:
             return ()
@@ -181,8 +181,8 @@ class Resolver:
             return node.stage.reuse.recheck(artifact, racy)
         return racy
 
-    def _with_donors(self, node: Node, call: Call) -> Call:
-        """Add to a call the earlier artifacts to copy rows from, and those to build on."""
+    def _with_earlier(self, node: Node, call: Call) -> Call:
+        """Add the earlier artifacts to a call: some to copy rows from, some to build on."""
         stage = node.stage
         if stage.reuse.builds_on is not None:
             call = call._replace(bases=tuple(self._bases(node, call)))
@@ -216,7 +216,7 @@ class Resolver:
     def _inputs_of(self, node: Node, record: Record, made: int) -> list[str] | None:
         """Return the paths of an artifact's inputs, found by digests, if all exist.
 
-        `made`: the artifact's time."""
+        `made` is the artifact's modification time in nanoseconds."""
         reads = reads_of(node.stage, record, self.settings)
         for chosen in combinations([self._versions(needed) for needed in node.task.inputs], made):
             contents = {

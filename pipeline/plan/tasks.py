@@ -1,4 +1,4 @@
-"""Plan every task of a run and its inputs before the first task starts."""
+"""Plan every task of a run, with its inputs, before the first task starts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Node:
 class Workload:
     """The work of a stage.
 
-    The size is the total over tasks, in `unit`; `seconds` are typical core-seconds for one unit."""
+    `size` is the total over all tasks, in `unit`; `seconds` is the typical number of core-seconds for one unit."""
 
     tasks: int
     size: int
@@ -81,12 +81,12 @@ def in_order(stages: Sequence[Stage[Any]]) -> list[Stage[Any]]:
     return ordered
 
 
-def find_silently(stage: str, count: int) -> None:
-    """Report nothing."""
+def ignore_count(stage: str, count: int) -> None:
+    """Ignore the number of rows that a source stage has found."""
 
 
 def no_past(stage: Stage[Any], params: object, settings: Settings) -> PastRows:
-    """Return no rows."""
+    """Return no rows: the default of `past`."""
     return PastRows()
 
 
@@ -95,7 +95,7 @@ def make_plan(
     params: Mapping[str, object],
     settings: Settings,
     past: Callable[[Stage[Any], object, Settings], PastRows] = no_past,
-    found: Callable[[str, int], None] = find_silently,
+    found: Callable[[str, int], None] = ignore_count,
 ) -> Plan:
     """List the data of source stages, and cut the work of other stages into tasks.
 
@@ -138,8 +138,8 @@ def _depth_first(tasks: Mapping[Address, tuple[Stage[Any], Task]]) -> Iterator[A
     """Yield every task after its inputs, and as soon after the inputs as possible.
 
     The walk begins at the last stage, and visits the inputs of a task by stage, the latest stage first, then by
-    `Task.order`. So a task that joins two inputs follows right after the second input, long before inputs that only
-    later tasks need."""
+    `Task.order`. A task that joins two inputs therefore follows right after the second input, long before inputs that
+    only later tasks need."""
     seen: set[Address] = set()
     # Position of each stage in the plan: the inputs of the latest stage are walked first.
     depth = {name: number for number, name in enumerate(dict.fromkeys(name for name, _ in tasks))}

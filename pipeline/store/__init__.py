@@ -7,10 +7,10 @@ store.py              publish, read, retire and take back artifacts
   layout.py           row groups, pages and compression of the file
   footers.py          records of all artifacts of a run, without opening most of these files
   footer_index.py     the index of footers beside the artifacts
-  atomic.py           write a file whole or not at all; what is promised after a power cut
+  atomic.py           write a file whole or not at all; guarantees after a power cut
   regular.py          open a path only if it is a regular file
 events.py             the event log
 lock.py               one run at a time on an output
   owner.py            the owner of a lock, and whether its process still runs
-backends/             where files lie: a folder of this machine or an object store
+backends/             storage: a folder of this machine or an object store
 """

@@ -1,6 +1,4 @@
-"""Read and write artifacts: Parquet files with a record in the footer.
-
-The record states content and fingerprint."""
+"""Read artifacts: Parquet files whose footer records content and fingerprint."""
 
 from __future__ import annotations
 
@@ -32,9 +30,9 @@ METADATA_DIGEST = b"fast-diff-digest"
 class Record(NamedTuple):
     """Record in an artifact's footer.
 
-    `recipe` and `inputs` are the parts of the fingerprint, kept readable for `explain`. `files` are published beside
-    the artifact: name -> [size in bytes, SHA-256]. `span`: the least and greatest value of the first column of
-    `Reuse.columns`.
+    `recipe` and `inputs` are the parts of the fingerprint, kept readable for `explain`. `files` maps the name of each
+    file that is published beside the artifact to [size in bytes, SHA-256]. `span` is the least and the greatest value
+    of the first column of `Reuse.columns`.
     """
 
     stage: str
@@ -57,8 +55,8 @@ OWN_NAME = re.compile(rf".+-[0-9a-f]{{{SHORT}}}\.parquet")
 def artifact_names(names: Iterable[str]) -> list[str]:
     """Return the sorted names of artifacts among the names in a stage's folder.
 
-    Users may add other files. If no name ends in a fingerprint, the stage sets `Task.filename`, and every Parquet file
-    counts."""
+    Users may have added other files. If no name ends in a fingerprint, the stage sets `Task.filename`, and all Parquet
+    files count as artifacts."""
     found = sorted(name for name in names if name.endswith(".parquet") and name[0] != ".")
     return [name for name in found if OWN_NAME.fullmatch(name)] or found
 

@@ -1,6 +1,6 @@
 """Write a file whole or not at all.
 
-The pipeline writes files in no other way.
+Artifacts and published files are written in no other way.
 
 Guarantees after a power cut, by kind of file (`tests/power` rebuilds the states that a cut may leave, and checks):
 
@@ -24,7 +24,7 @@ Guarantees after a power cut, by kind of file (`tests/power` rebuilds the states
     moved files       by `apply`: whole, under the old name, the new name, or both.
 
 Names of artifacts are synced once, at the end of a run, in 64 ms for 10,000 artifacts. A sync after each artifact would
-take 9.8 ms an artifact instead of 8.4 (2.5 without any sync): `python -m tests.benchmarks.syncs 10000`, ext4.
+take 9.8 ms per artifact instead of 8.4 (2.5 without any sync): `python -m tests.benchmarks.syncs 10000`, ext4.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Sync the names in a folder to disk, where possible. Raises OSError."""
+    """Sync the names in a folder to disk, if possible. Raises OSError."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:

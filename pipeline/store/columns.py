@@ -1,6 +1,6 @@
 """Check the column types of artifacts.
 
-Content digests must cover a type, and Parquet must read back its values unchanged.
+A type is supported if content digests cover the type and if Parquet reads its values back unchanged.
 
 A null in a fixed-size list needs pyarrow 26: earlier versions store the null and fail to read the column.
 """

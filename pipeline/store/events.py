@@ -1,4 +1,4 @@
-"""Write and read the event log of a run, which has a JSON object per line.
+"""Write and read the event log of a run, which has one JSON object per line.
 
 Events hold data that vary from run to run, such as times.
 
@@ -44,10 +44,11 @@ log = logging.getLogger("fast_diff.files")
 
 
 class EventLog(Json):
-    """Write the event log; only for the holder of the run's lock.
+    """Writer of the event log, for the process that holds the run's lock.
 
-    Object stores can't append: there the log is written to a local file, and put as a whole every PUT_INTERVAL
-    seconds. The next put makes up for a failed put. A failed write, as on a full disk, ends the log and not the run.
+    Object stores can't append. For an object store, the log is written to a local file, and put as a whole every
+    PUT_INTERVAL seconds. A failed put is ignored: the next put includes the same events. A failed write, as on a full
+    disk, ends the log and not the run.
 
     files  the files of the run's folder, if already listed"""
 
@@ -135,7 +136,7 @@ def _computations(path: Place) -> Iterator[tuple[tuple[str, str], Event, str]]:
 
 
 def _read(path: Place) -> Iterator[tuple[Event, str]]:
-    """Yield events and lines, oldest first, but no damaged lines."""
+    """Yield the event and the text of each intact line, oldest first."""
     number = bad = last = 0
     try:
         with _opened(path) as file:
@@ -149,7 +150,7 @@ def _read(path: Place) -> Iterator[tuple[Event, str]]:
         return
     except OSError as error:
         log.warning("%s can't be read (%s); the events of earlier runs are lost", path, error.strerror or error)
-    if bad > 1 or (bad and last != number):  # a bad last line alone: a run was killed, or is at work
+    if bad > 1 or (bad and last != number):  # only the last line is bad: a run was killed, or is running
         log.warning("%s is damaged: %d of its lines can't be read and are skipped", path, bad)
 
 

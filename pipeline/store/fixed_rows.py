@@ -1,6 +1,7 @@
-"""Read single rows of a fixed-size binary column of a local Parquet file, without parsing the footer for each read.
+"""Read single rows of a fixed-size binary column of a local Parquet file.
 
-A row group is written as one page, so the values are the last bytes of the column chunk."""
+The footer is parsed once, not for each read. A row group is written as one page, so the values are the last bytes of
+the column chunk."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ UNREADABLE_GROUP = -1
 
 @dataclass(frozen=True)
 class FixedRows:
-    """Where the values of one column lie in a file.
+    """Positions of the values of one column in a file.
 
     width  bytes of a value
     ends   for each row group, the number of rows up to its end, int64
@@ -58,14 +59,14 @@ class FixedRows:
 
 
 def locate(file: pq.ParquetFile, path: Path, column: str) -> FixedRows:
-    """Return where the values of a column lie. Raises ValueError for an unknown column."""
+    """Return the positions of a column's values. Raises ValueError for no such column."""
     leaf = [file.schema.column(n).path for n in range(len(file.schema))].index(column)
     width = file.schema.column(leaf).length
     groups = [file.metadata.row_group(n) for n in range(file.num_row_groups)]
     stops = []
     for chunk in (group.column(leaf) for group in groups):
         packed = chunk.compression != "UNCOMPRESSED" or chunk.has_dictionary_page
-        readable = not packed and chunk.total_compressed_size >= chunk.num_values * width  # shorter: nulls
+        readable = not packed and chunk.total_compressed_size >= chunk.num_values * width  # a shorter chunk has nulls
         stops.append(chunk.data_page_offset + chunk.total_compressed_size if readable else UNREADABLE_GROUP)
     ends = np.cumsum([group.num_rows for group in groups], dtype=np.int64)
     return FixedRows(path, width, ends, np.array(stops, np.int64))

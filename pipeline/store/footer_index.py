@@ -3,9 +3,9 @@
 Records are read from the index without opening the artifacts.
 
 A line holds, separated by tabs: a CRC-32 of the rest of the line, stage, artifact name, size, stamp, record as JSON.
-The artifacts of a stage share recipe and schema, which are a separate line: its stage is empty, and its name is the
-digest of recipe and schema. Records refer to this digest. Lines are appended as tasks end. The last line of an artifact
-counts, and damaged lines are skipped.
+The artifacts of a stage share a recipe and a schema, which have a line of their own. The stage in that line is empty,
+and the name is the digest of recipe and schema, to which records refer. Lines are appended as tasks end. The last line
+of an artifact counts, and damaged lines are skipped.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Index:
     """Footers of a run, by stage and artifact name.
 
     lines  lines of the file, superseded and damaged ones included
-    file   where `add` appends lines; None: nowhere
+    file   file to which `add` appends lines, if any
     added  whether `add` was called"""
 
     def __init__(self, lines: Iterable[bytes], file: BinaryIO | None = None) -> None:
@@ -109,7 +109,7 @@ class Index:
         if footer is None or footer.state != state or not state.stamp:
             return None
         with contextlib.suppress(ValueError, TypeError, RecursionError):
-            _, key, fingerprint, inputs, content, summary, rows, files, span = json.loads(footer.own)  # as in OWN
+            _, key, fingerprint, inputs, content, summary, rows, files, span = json.loads(footer.own)  # order of OWN
             recipe, schema = _parsed(footer.shared)
             span = span and tuple(span)
             return Record(stage, key, fingerprint, recipe, inputs, schema, content, summary, rows, files, span)

@@ -1,11 +1,11 @@
-"""Records of a run's artifacts, most of them from an index instead of the footers:
+"""Read the records of a run's artifacts, most of these from an index of footers:
 
     <output>/<run>/.footers.tsv
 
-The footer decides. An entry of the index counts only while the listing of the folder shows the artifact in the state
-that the entry records; otherwise the footer is read. So a bad index, such as a truncated one, costs time, not results.
-The name of an artifact holds the fingerprint, so a file of this name is this artifact, whole or damaged. Artifacts with
-`Task.filename` are not in the index.
+The footer is authoritative. An entry of the index counts only while the listing of the folder shows the artifact in the
+state that the entry records; otherwise the footer is read. So a bad index, such as a truncated one, costs time, not
+results. The name of an artifact holds the fingerprint, so a file of this name is this artifact, whole or damaged.
+Artifacts with `Task.filename` are not in the index.
 
 In a local folder, lines are appended to the index as tasks end. On an object store, which can't append, the driver puts
 the index when the run ends, after one more listing for the states of new artifacts.
@@ -115,7 +115,7 @@ class Footers:
     def _keep(self, index: Index) -> None:
         """Rewrite the index if most lines are outdated.
 
-        On an object store, put the index."""
+        On an object store, always put the index."""
         self._store.refresh()
         there = {
             (stage, name): _state(entry)

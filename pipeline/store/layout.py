@@ -15,16 +15,16 @@ IN_CACHE = {"data_page_size": 1 << 16, "write_batch_size": 8}
 """Page sizes for compressed wide columns: a page fits into a core's cache. An uncompressed column has one page per row
 group, in which `FixedRows.read` finds single rows."""
 SHRINKS = 0.8
-"""A wide column is compressed where lz4 shrinks the first values to less than this share."""
+"""A wide column is compressed if lz4 shrinks the first values to less than this share."""
 PACKED = "lz4"
 SAMPLE = 32
-"""Number of first values that are tried."""
+"""Number of first values on which lz4 is tried."""
 
 
 def layout(first: pa.Table, row_group: int) -> dict[str, Any]:
     """Return the options of `pyarrow.parquet.ParquetWriter` for an artifact.
 
-    The first rows of the artifact decide."""
+    The options depend on the first rows of the artifact."""
     schema = first.schema
     compression = {name: _compression(first.column(name), row_group) for name in schema.names}
     wide = [column.name for column in schema if pa.types.is_fixed_size_binary(column.type)]
@@ -43,9 +43,9 @@ def layout(first: pa.Table, row_group: int) -> dict[str, Any]:
 def _compression(first: pa.ChunkedArray, row_group: int) -> str:
     """Return the compression of a column, chosen by the first values.
 
-    Rows of wide columns are read at random. Where compression saves little, a wide column stays uncompressed, so that
-    a row is read without decompressing other rows. In short row groups the start of zstd alone takes longer than
-    writing the rest."""
+    Rows of wide columns are read at random. If compression saves little, a wide column stays uncompressed, so that a
+    row is read without decompressing other rows. For short row groups, starting zstd takes longer than writing the
+    rest."""
     if pa.types.is_fixed_size_binary(first.type) and first.num_chunks:
         chunk, width = first.chunk(0), first.type.byte_width
         values = chunk.buffers()[1].slice(chunk.offset * width, min(len(chunk), SAMPLE) * width)

@@ -1,7 +1,7 @@
-"""Allow one run at a time on an output, by a lock in the output.
+"""Allow one run at a time on an output, by a lock in the run's folder.
 
-The lock names its owner: host, boot, PID namespace, PID, and start time of the process. So a killed run does not lock
-the output forever. A process of the same host, boot and namespace looks the owner up in the process table. Any other
+A killed run does not lock the output forever, since the lock names its owner: host, boot, PID namespace, PID, and start
+time of the process. A process of the same host, boot and namespace looks the owner up in the process table. Any other
 process relies on the heartbeat: the lock is a lease that expires DEAD_AFTER seconds after the last heartbeat. The age
 of a heartbeat is measured against a new file in the same folder, so the clocks of two hosts need not agree.
 """

@@ -87,7 +87,7 @@ def _started(pid: int) -> str | None:
 
 
 def _started_elsewhere(pid: int) -> str | None:
-    """Return as `_started` does where /proc is missing, as on macOS."""
+    """Return the result of `_started` on a system without /proc, such as macOS."""
     import psutil  # a dependency of Dask's scheduler
 
     try:

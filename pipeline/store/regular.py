@@ -36,7 +36,7 @@ def check_regular(path: Path) -> None:
 
 
 def irregular(path: str | os.PathLike[str]) -> OSError:
-    """Return the error for a path that is no regular file."""
+    """Return the error for a path that is not a regular file."""
     what = "is a folder" if Path(path).is_dir() else "is no regular file"
     return OSError(errno.EINVAL, f"{what}; expected a file. Remove it", os.fspath(path))
 

@@ -44,8 +44,8 @@ SUMMARY = "#summary"
 class Store:
     """One run's folder.
 
-    With `listed` an object store is listed once, and changes by other processes show only after `refresh`: for the
-    process that holds the run's lock."""
+    With `listed` an object store is listed once, and changes by other processes show only after `refresh`. Set `listed`
+    only while holding the run's lock, or to read."""
 
     folder: Place
     listed: bool = False
@@ -78,7 +78,7 @@ class Store:
         return self.files.record(f"{stage}/{name}", stage, key or name)
 
     def refresh(self) -> None:
-        """Forget listings, so that files of other processes show."""
+        """Forget cached listings, to see files of other processes."""
         self.files.refresh()
 
     def publish(
@@ -93,8 +93,8 @@ class Store:
     ) -> Record:
         """Write an artifact atomically; return the record with digests. Raises OSError.
 
-        `known` holds the column digests, if these are known. `record.summary` is read after the last table. An artifact
-        of another configuration with the same name is retired first, not overwritten."""
+        `known` holds column digests that were computed before. `record.summary` is read after the last table. An
+        artifact of another configuration with the same name is retired first, not overwritten."""
         path = self.path(record.stage, name)
         digests = {column.name: ColumnDigest(column.type) for column in schema if known is None}
         rows, span = 0, None
@@ -125,7 +125,7 @@ class Store:
             self.sizes[name] = file.tell()
             if name != artifact_name(record.key, record.fingerprint):
                 self._retire_other(name, record)
-            self.files.sync_files(self._unsynced & record.files.keys())  # before the artifact that names them
+            self.files.sync_files(self._unsynced & record.files.keys())  # before the artifact that names the files
             self._unsynced.clear()
         return Record(**fields)
 
@@ -142,9 +142,7 @@ class Store:
     def retire_named(self, stage: str, name: str, key: str) -> None:
         """Retire an artifact before its files are rewritten.
 
-        An old artifact must not name new files.
-
-        A damaged artifact is deleted."""
+        Otherwise an old artifact would name new files. A damaged artifact is deleted."""
         if self.files.size(f"{stage}/{name}") is None:
             return
         try:
@@ -177,7 +175,7 @@ class Store:
                     self.files.move(name, f"{top}/{RETIRED}/{inside}")
 
     def prune(self) -> tuple[int, int]:
-        """Delete retired files; return their number and their bytes."""
+        """Delete retired files; return their number and total size in bytes."""
         retired = {name: size for name, size in self.files.below("").items() if name.split("/")[1:2] == [RETIRED]}
         self.files.delete(sorted(retired))
         return len(retired), sum(retired.values())

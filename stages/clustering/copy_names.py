@@ -35,9 +35,9 @@ SHORT = 4
 
 
 def matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
-    """Return a function that tells whether a name matches one of `patterns`.
+    """Return a function that returns whether a name matches one of `patterns`.
 
-    Patterns are those of the module fnmatch. The name must be in lower case.
+    Patterns have the syntax of the module fnmatch. The name must be in lower case.
 
     A star at the beginning or end of a pattern becomes an unanchored search, which takes a tenth of the time."""
     parts = []

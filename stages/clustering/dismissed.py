@@ -1,8 +1,8 @@
 """Read pairs of files that a person has dismissed: pairs that are not duplicates.
 
-A pair is identified by the digests of both files' bytes, and so holds for other names and other runs. Pairs are
-stored in files that people can share: CSV or Parquet with the columns digest_a and digest_b; other columns are
-ignored."""
+A pair is identified by the digests of both files' bytes, and is therefore valid for other names and in other runs.
+Pairs are stored in files that people can share: CSV or Parquet with the columns digest_a and digest_b; other columns
+are ignored."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def unchanged(files: Sequence[str], expected: object) -> frozenset[Pair]:
 
 
 def dismissed_images(pairs: Iterable[Pair], digests: Sequence[str]) -> dict[int, set[int]]:
-    """Return, by dismissed image, the images that the dismissed image must not match.
+    """Map each dismissed image to the images that must not match the dismissed image.
 
     digests  digest of each image; images are numbered by their index in `digests`"""
     places: dict[str, list[int]] = {}

@@ -2,7 +2,7 @@
 
 The result is the MSE of each member to its keeper, and the MSE of each cluster's farthest pair.
 
-Recorded matches are used where the metric is mse. Other pairs are measured from the thumbnails, unless an earlier
+If the metric is mse, recorded matches are used. Other pairs are measured from the thumbnails, unless an earlier
 artifact holds the distance (`earlier.py`)."""
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from stages.comparing.thumbnails import pixels, thumbnail_shape
 from stages.kernels.measure import spread, turns, zero_mean
 
 IMAGES = 4_096
-"""Thumbnails in memory at a time, except for a single larger cluster."""
+"""Greatest number of thumbnails in memory, except for a single larger cluster."""
 
 Ints = NDArray[np.int64]
 Doubles = NDArray[np.float64]
@@ -60,7 +60,7 @@ class _Measure:
     def thumbnails(self, images: Ints) -> Iterator[tuple[Ints, Bytes]]:
         """Yield thumbnails of images, one partition at a time.
 
-        Yields indices into `images`, and the thumbnails there, uint8 (m, H, W, C)."""
+        Yields indices into `images`, and the thumbnails of these images, uint8 (m, H, W, C)."""
         artifact, row = self._images.artifact[images], self._images.row[images]
         order = np.lexsort([row, artifact])
         for places in np.split(order, np.flatnonzero(np.diff(artifact[order])) + 1) if len(images) else ():
@@ -146,9 +146,9 @@ def _to_keepers(measure: _Measure, keeper: Ints, to_keeper: Doubles, turn: Ints)
 
 
 def _spreads(measure: _Measure, cluster: Ints, to_keeper: Doubles, incomplete: Ints, most: Doubles) -> None:
-    """Raise `most` to the diameter of each cluster in `incomplete`, which has unrecorded pairs.
+    """Raise `most` to the diameter of each cluster in `incomplete`.
 
-    Copies of a keeper have the keeper's distances, so copies are left out."""
+    These clusters have unrecorded pairs. Copies of a keeper have the keeper's distances, so copies are left out."""
     wanted = np.isin(cluster, incomplete) & (to_keeper > 0)
     wanted |= np.isin(cluster, incomplete) & (np.diff(cluster, prepend=-1) != 0)
     rows = np.flatnonzero(wanted)

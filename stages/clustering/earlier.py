@@ -1,8 +1,8 @@
 """Find the distances inside clusters that an earlier artifact holds.
 
 The diameter of a cluster follows from the thumbnails of its images alone, and the distance to the keeper from two
-thumbnails: other rules, another threshold, and matches elsewhere change neither. So a diameter is copied where the same
-images form a cluster as before, and a distance where the cluster also has the same keeper.
+thumbnails: other rules, another threshold, and matches elsewhere change neither. Therefore a diameter is copied if the
+same images form a cluster as before, and a distance if the cluster also has the same keeper.
 
 With metric mse, recorded matches count as distances inside clusters. If some of these rows were not measured
 (`pairs.same_hash: zero` records 0 instead), nothing is copied."""
@@ -25,7 +25,7 @@ Doubles = NDArray[np.float64]
 
 
 def held(inputs: Inputs, job: Job, images: ImageRows, keeper: Ints, cluster: Ints) -> tuple[Doubles, Doubles]:
-    """Return the distances that the latest earlier artifact holds, nan where unknown.
+    """Return the distances that the latest earlier artifact holds; nan if unknown.
 
     images   rows of thumbnails, with the column path
     keeper   row of each image's keeper, int64 (n,)

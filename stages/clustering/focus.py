@@ -22,7 +22,7 @@ SIDE = 512
 
 
 class Sharpness:
-    """A measure of images for the rule `sharpness`.
+    """Function that measures images for the rule `sharpness`, by decoding the files.
 
     unmeasured  number of files that could not be measured
     passing     number of unmeasured files with a transient error, which a later run may measure"""
@@ -41,8 +41,8 @@ class Sharpness:
 
         images  has columns path, path_bytes, bytes, digest and location
 
-        Where a file can't be measured, all images of its family get 0. The rule then decides nothing in the family,
-        so a blurred copy does not win over an unmeasured image."""
+        If a file can't be measured, all images of its family get 0. The rule then decides nothing in the family, so a
+        blurred copy does not win over an unmeasured image."""
         files = [
             Expected(row["path_bytes"] or row["path"].encode(), row["bytes"], row["digest"], row["location"] or "")
             for row in images.select(["path", "path_bytes", "bytes", "digest", "location"]).to_pylist()
@@ -64,7 +64,7 @@ class Sharpness:
 
 
 def _options(job: Job) -> DecodeOptions:
-    """Return options without limits of size, which the thumbnail stage has checked."""
+    """Return decode options without size limits: the thumbnail stage has checked sizes."""
     return DecodeOptions(
         (SIDE, SIDE),
         "L",

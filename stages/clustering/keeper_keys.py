@@ -35,7 +35,7 @@ PASSED = ("width", "height", "bytes", "format", "mode", "taken", "contrast", "di
 class Key(NamedTuple):
     """A sort key.
 
-    values  (n,), the least first
+    values  sort values, (n,); the image with the least value comes first
     reason  why an image with a lower value stays"""
 
     values: NDArray[Any]
@@ -119,11 +119,10 @@ def _of_format(column: pa.ChunkedArray, wanted: Sequence[str]) -> Ints:
 
 
 def _avoid(images: pa.Table, patterns: Sequence[str], family: Ints) -> Key:
-    """Return the key of the rule `avoid`.
+    """Return the key of the rule `avoid`: how many names in the path match a pattern.
 
-    The key is the number of names in the path that match a pattern.
-
-    Without patterns, names of copies count, and one more for a name that extends another name of the family."""
+    Without patterns, the key is the number of names of copies, plus 1 if the file's name extends another name of the
+    family."""
     paths = images["path"].to_pylist()
     count = copy_names.counter(patterns or copy_names.NAMES)
     found = np.array(
@@ -135,7 +134,7 @@ def _avoid(images: pa.Table, patterns: Sequence[str], family: Ints) -> Key:
 
 
 def _of_folder(column: pa.ChunkedArray, patterns: Sequence[str]) -> Ints:
-    """Return for each image the place of the pattern that decides, int64 (n,).
+    """Return the index of the pattern that decides on each image, int64 (n,).
 
     The first pattern that matches the outermost matched folder decides. A pattern with a slash is compared with the
     whole path of a folder, any other pattern with the folder's name."""

@@ -1,6 +1,6 @@
 """Choose the keeper of each cluster, by rules in order.
 
-Each rule decides where earlier rules tie.
+Each rule decides among the images that earlier rules rank equally.
 
 keep: [resolution, metadata, original, avoid, oldest, live, {path: shallowest}, bytes]
 
@@ -19,8 +19,8 @@ live        of byte-identical files, the keeper is the file whose folder holds m
 path        the path with the fewest folders: weak evidence
 bytes       the largest file: weak evidence
 
-After the last rule, the rule `live` decides, if not in the list, and then the alphabetical order of the paths. The
-rules `path` and `{path: alphabetical}` leave no ties."""
+After the last rule, ties are broken by the rule `live`, if not in the list, and then by the alphabetical order of the
+paths. The rules `path` and `{path: alphabetical}` leave no ties."""
 
 from __future__ import annotations
 
@@ -84,10 +84,10 @@ def stay(members: pa.Table) -> pa.ChunkedArray:
 
 
 def checked(value: Any) -> Rule:
-    """Return a valid rule as given in the config.
+    """Check a rule of the config, and return the rule with `~` in folders expanded.
 
     Raises:
-        ValueError: the rule is invalid; the message says what was expected."""
+        ValueError: the rule is invalid; the message states the expected rules."""
     if isinstance(value, Mapping):
         name, argument = next(iter(value.items())) if len(value) == 1 else ("", None)
         if name == "path" and argument in PATHS:
@@ -203,9 +203,7 @@ def ranked(
 
 
 def _alike(images: pa.Table, family: Ints) -> Ints:
-    """Return a number per image, equal for byte-identical files of a family.
-
-    The result is int64 (n,)."""
+    """Return a number per image, int64 (n,), equal for identical files of a family."""
     digest = images["digest"].combine_chunks().dictionary_encode().indices
     codes = digest.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     codes = np.where(codes < 0, codes.max(initial=0) + 1 + np.arange(len(codes)), codes)

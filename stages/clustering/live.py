@@ -1,10 +1,10 @@
 """Decide which of several folders is in use, and which is a backup.
 
 A picture counts for a folder if no other folder holds a file of the picture that is as good by the earlier keeper
-rules. So a picture without a copy counts where it lies; a picture with worse copies counts where the best file lies;
-a picture with equal copies in two folders counts nowhere. Of two folders, the folder with more counted pictures is
-in use. For nested folders, the outermost folders in which the paths differ are compared, with everything below,
-since a backup repeats the folders of its source."""
+rules. A picture without a copy counts for its folder; a picture with worse copies counts for the folder of the best
+file; a picture with equal copies in two folders counts for no folder. Of two folders, the folder with more counted
+pictures is in use. For nested folders, the outermost folders in which the paths differ are compared, including all
+subfolders, since a backup repeats the folders of its source."""
 
 from __future__ import annotations
 
@@ -37,9 +37,7 @@ def folders_of(paths: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def less_live(folders: Sequence[str], family: Ints, best: Mask, images: Mapping[str, int]) -> Ints:
-    """Return how many folders of each image's family rank above the image's folder.
-
-    The result is int64 (n,).
+    """Return how many folders of an image's family rank above its folder, int64 (n,).
 
     folders  the folder of each image
     family   number of each image's connected component of matches
@@ -75,9 +73,7 @@ def less_live(folders: Sequence[str], family: Ints, best: Mask, images: Mapping[
 
 
 def _ends(group: Ints, folder: Ints) -> tuple[Ints, Ints]:
-    """Return the least and the greatest folder number of each group.
-
-    The result is int64 (groups,) each."""
+    """Return the least and the greatest folder number of each group, int64 (groups,)."""
     count = int(group.max(initial=-1)) + 1
     first, last = np.full(count, np.iinfo(np.int64).max), np.full(count, -1)
     np.minimum.at(first, group, folder)

@@ -53,7 +53,7 @@ class Matches:
                     yield matching
 
     def component_labels(self) -> tuple[pa.Array, Ints]:
-        """Return the sorted paths of all images with a match, and the number of each image's component, int64 (n,).
+        """Return the sorted paths of images with a match, and their components, int64 (n,).
 
         Memory is linear in the number of images, not of matches."""
         numbers: dict[str, int] = {}
@@ -66,7 +66,7 @@ class Matches:
     def graph(self) -> Graph:
         """Return the whole graph.
 
-        The graph takes 25 bytes a match, twice as much while building, plus the paths."""
+        The graph takes 25 bytes per match, twice as much while it is built, plus the paths."""
         numbers: dict[str, int] = {}
         parts = []
         for batch in self.rows("measured"):
@@ -87,7 +87,7 @@ class Graph:
     paths     paths of the images, sorted
     a, b      numbers of a match's images, int64 (m,), a[i] < b[i]
     distance  distance of each match
-    measured  false where the distance is recorded for equal hashes, without a measurement"""
+    measured  False if the distance is recorded for equal hashes, without a measurement"""
 
     paths: pa.Array
     a: Ints
@@ -124,8 +124,8 @@ class Graph:
         With `pairs.identical: group`, often only one of several identical images was compared with others; the
         distances of this image hold for all identical images.
 
-        dismissed  for each dismissed image, the images that must not match the image, in both directions; dismissed
-                   images stay nodes of their own"""
+        dismissed  for each dismissed image, the images that must not match the dismissed image, in both directions;
+                   dismissed images stay separate nodes"""
         same = components.Forest()
         zero = self.measured & (self.distance == 0)
         same.join(self.a[zero], self.b[zero])
@@ -157,7 +157,7 @@ class Groups:
 
 
 def _edges(a: Ints, b: Ints, distance: Doubles) -> tuple[Ints, Ints, Doubles]:
-    """Return each pair of different numbers once, with its largest distance.
+    """Return each pair of different numbers once, with the pair's largest distance.
 
     The smaller number comes first."""
     a, b = np.minimum(a, b), np.maximum(a, b)
@@ -205,9 +205,7 @@ def _numbered(column: pa.Array, numbers: dict[str, int]) -> Ints:
 
 
 def _in_order(numbers: dict[str, int]) -> tuple[pa.Array, Ints]:
-    """Return the strings, sorted, and the position of each number's string.
-
-    Positions are int64 (n,)."""
+    """Return the sorted strings, and the position of each number's string, int64 (n,)."""
     strings = pa.array(numbers, pa.string())
     order = pc.array_sort_indices(strings).to_numpy().astype(np.int64)
     place = np.empty(len(order), np.int64)

@@ -26,9 +26,7 @@ def flat_paths(thumbnails: Sequence[Artifact], least: float) -> pa.Array:
 
 
 def rows_by_cluster(labels: Ints, rank: Ints) -> tuple[Ints, Ints]:
-    """Return the rows of images in clusters, and their cluster numbers.
-
-    A cluster has two or more images.
+    """Return the rows of images in clusters of two or more images, and cluster numbers.
 
     Rows are sorted by cluster, then by rank; clusters are numbered from 0 by the first path in each."""
     _, first, number, sizes = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)

@@ -1,7 +1,7 @@
 """Estimate which image of a family is the original, for the keep rule `original`.
 
-A family is a connected component of matches. An original is no lossless conversion of a lossy file, has few signs of
-re-encoding, and is stored as the camera wrote the image."""
+A family is a connected component of matches. An original is not a lossless conversion of a lossy file, has few signs
+of re-encoding, and is stored as the camera wrote the image."""
 
 from __future__ import annotations
 
@@ -45,10 +45,8 @@ POOR = 80
 def encoding_order(images: pa.Table) -> Ints:
     """Return the place of each image in the order of encodings, int64 (n,).
 
-    The likeliest original comes first.
-
-    The order is RAW, HEIF of a camera, JPEG with a camera's tables, lossless formats, other JPEGs by their signs of
-    re-encoding, other HEIF, and formats that no camera writes."""
+    The likeliest original comes first. The order is RAW, HEIF of a camera, JPEG with a camera's tables, lossless
+    formats, other JPEGs by their signs of re-encoding, other HEIF, and formats that no camera writes."""
     quality = _quality(images)
     jpeg, heif, has_camera = _form(images, *JPEG), _form(images, "HEIF"), _are(pc.is_valid(images["camera"]), True)
     own = _are(images["tables"], "own")
@@ -72,10 +70,9 @@ def encoding_order(images: pa.Table) -> Ints:
 def conversions(images: pa.Table, family: Ints) -> Mask:
     """Return which lossless images may be conversions of lossy images, bool (n,).
 
-    Both images belong to one family.
-
-    The lossy image has at least as many pixels. If a JPEG's grid was found in the lossless image, or no search was
-    possible, any lossy image counts. If no grid was found, only a lossy image counts that leaves no grid.
+    The lossy image is in the same family, and has at least as many pixels. If a JPEG's grid was found in the lossless
+    image, or no search was possible, any lossy image counts. If no grid was found, only lossy images without a
+    detectable grid count.
 
     family  number of each image's family, int64 (n,)"""
     pixels, jpeg, heif = pixels_of(images), _form(images, *JPEG), _form(images, "HEIF")
@@ -104,7 +101,5 @@ def _form(images: pa.Table, *formats: str) -> Mask:
 
 
 def _quality(images: pa.Table) -> Ints:
-    """Return the quality of each JPEG by its tables, int64 (n,).
-
-    The quality is 100 for images without tables."""
+    """Return the quality of each JPEG by its tables, int64 (n,); 100 without tables."""
     return np.asarray(pc.fill_null(images["quality"].cast(pa.int64()), 100).to_numpy(), np.int64)

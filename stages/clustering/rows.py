@@ -17,7 +17,7 @@ Ints = NDArray[np.int64]
 class PathIndex:
     """An index of paths for repeated lookups.
 
-    The paths are hashed once. `pyarrow.compute.index_in` hashes the paths on each call; with one call a partition,
+    The paths are hashed once. `pyarrow.compute.index_in` hashes the paths on each call; with one call per partition,
     the time would grow with the square of the number of images."""
 
     def __init__(self, paths: pa.Array | pa.ChunkedArray) -> None:

@@ -1,4 +1,4 @@
-"""Compare the images of one block pair by `kernels/compare.py`, and return the matches as rows."""
+"""Compare the images of one block pair, and return the matches as rows."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def matches_of(
     indexes      index artifacts of the blocks; a single artifact for a block that is compared with itself
     device_name  `pairs.device`
     ledger       receives the counts of pairs
-    levels       receives the numbers of pairs by filter
+    levels       receives the number of pairs for each filter
 
     Raises:
         TaskError: the device does not exist."""

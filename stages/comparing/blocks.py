@@ -60,7 +60,7 @@ def index_columns(comparison: Comparison) -> list[str]:
 
 
 def group_columns(comparison: Comparison) -> list[str]:
-    """Return the names of the index columns from which rules and groups of identical images are computed."""
+    """Return the names of the index columns that rules and identical images need."""
     wanted = ["path"]
     wanted += ["width", "height"] if comparison.same != "any" else []
     wanted += _hashes(comparison) if comparison.same_hash != "compare" else ()
@@ -76,8 +76,8 @@ def _groups_turned(comparison: Comparison) -> bool:
 def _identity(comparison: Comparison) -> tuple[str, ...]:
     """Return the index columns from which groups of identical images are computed.
 
-    The first column holds equal digests for identical images. Where an image may represent turned copies, the other
-    columns hold the turn to the common form, and the turns that leave the thumbnail unchanged."""
+    The first column holds equal digests for identical images. If an image may represent turned copies, two more columns
+    hold the turn to the common form, and the turns that leave the thumbnail unchanged."""
     if comparison.metric == "embedding":
         return (VECTOR_IDENTITY,)
     if not _groups_turned(comparison):
@@ -141,9 +141,9 @@ class Block:
         return np.flatnonzero(self.representative == np.arange(len(self.table)))
 
     def side(self, job: Job, index: Artifact, kind: Kind, idle: bool = False) -> Side:
-        """Return the representatives in the form that the kernel compares.
+        """Return the representatives as one side of a block pair, for the kernels.
 
-        idle  no pair is compared, so neither thumbnails nor vectors are read"""
+        idle  whether no pair is compared; then neither thumbnails nor vectors are read"""
         chosen, shape = self.representatives, thumbnail_shape(job.settings)
         everyone = len(chosen) == len(self.table)
         rows = self.table if everyone else self.table.take(pa.array(chosen))
@@ -185,7 +185,7 @@ class Block:
 def rule_inputs(comparison: Comparison, settings: Settings) -> tuple[Sequence[str], Sequence[str]]:
     """Return the inputs that the rules read: roots of reference images, and roots of all images.
 
-    The roots are empty where no rule reads them."""
+    Roots that no rule reads are left out."""
     references = settings("inputs.reference") if comparison.references == "skip" else ()
     return references, (*settings("inputs.a"), *settings("inputs.b")) if comparison.folders != "any" else ()
 
@@ -235,7 +235,7 @@ def read_blocks(
 
 
 def _exclude_without_vector(numbered: Sequence[dict[str, Ints]], tables: Sequence[pa.Table]) -> None:
-    """Give each image without a vector a kind of its own, so that the image is compared with no other image."""
+    """Give each image without a vector its own kind: such an image is not compared."""
     excluded = 0
     for numbers, table in zip(numbered, tables, strict=True):
         missing = np.flatnonzero(np.asarray(pc.equal(table[VECTOR_IDENTITY], "").to_numpy(), np.bool_))

@@ -15,7 +15,7 @@ from stages.comparing.thumbnails import CHANNELS
 from stages.kernels.measure import zero_mean
 
 UNSURE = 3.0
-"""How much `decode: fast` changes the root of an MSE at most, for 99 of 100 pairs of near-duplicate photographs.
+"""Greatest change of the root of an MSE by `decode: fast`, for 99 of 100 pairs of near-duplicate photographs.
 
 See tests/benchmarks/decode.py."""
 
@@ -46,7 +46,7 @@ class Comparison:
 
     @property
     def turns(self) -> int:
-        """Return how many turns of the second image are compared: a key of `COMPARED` in `measure/turns.py`."""
+        """Return the number of compared turns, a key of `COMPARED` in `measure/turns.py`."""
         return (4 if self.rotations else 1) * (2 if self.mirror else 1)
 
     def problems(self, settings: Settings) -> Iterator[str]:

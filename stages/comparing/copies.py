@@ -41,7 +41,7 @@ def _represented(block: Block) -> NDArray[np.bool_]:
 
 
 def with_copies(found: MatchArrays, inside: MatchArrays, representatives: Ints) -> MatchArrays:
-    """Return matches of representatives with the matches within their groups, sorted.
+    """Merge the matches of representatives with the matches within their groups.
 
     found            matches of a run of representatives
     inside           matches of all images of the block with their representatives

@@ -1,4 +1,4 @@
-"""Find the matches that an earlier artifact of a block pair holds, so that only new pairs are compared.
+"""Find matches that an earlier artifact holds, so that only new pairs are compared.
 
 A row about two images stays valid as long as both images are in the blocks, are representatives as before, and have
 the same values in every column that is compared or that a rule reads. The index holds these columns. Rows of two
@@ -33,7 +33,7 @@ Mask = NDArray[np.bool_]
 
 
 def earlier_matches(job: Job, blocks: Sequence[Block], kind: Kind, comparison: Comparison) -> EarlierMatches | None:
-    """Return the matches of the earlier artifact that covers most pairs; None without such an artifact.
+    """Return the matches of the earlier artifact that covers most pairs, or None.
 
     Damaged artifacts are ignored."""
     if not kind.symmetric(comparison):

@@ -13,7 +13,7 @@ SETTINGS = ("pairs.metric", "pairs.exposure", "pairs.embedding", "pairs.embeddin
 
 @dataclass(frozen=True)
 class Figure:
-    """How the distance of one metric is shown.
+    """Presentation of the distances of one metric.
 
     column  column of `pairs/`
     name    text before the number: `MSE 12.3`, `distance 7`
@@ -36,7 +36,7 @@ def column_of(metric: str) -> str:
 
 
 def figure_of(settings: Settings) -> Figure:
-    """Return how distances by `pairs.metric` are shown."""
+    """Return the presentation of distances by `pairs.metric`."""
     metric = settings("pairs.metric")
     if metric == "mse":
         exposure = ", brightness ignored" if settings("pairs.exposure") == "ignore" else ""

@@ -1,4 +1,4 @@
-"""Import functions that a config names as package.module:function, also from modules in the current folder."""
+"""Import functions that a config names, also from modules in the current folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RAISED = (Exception, SystemExit)
 
 
 def imported(name: str) -> Callable[..., Any]:
-    """Return the function with a name.
+    """Return the function that `name` names as package.module:function.
 
     Raises:
         ValueError: no such function exists, or its module can't be imported."""
@@ -39,7 +39,7 @@ def imported(name: str) -> Callable[..., Any]:
 def embedding_named(name: str) -> str:
     """Return `pairs.embedding`; the path of a model is made absolute.
 
-    Whether a model exists is checked before a run, not here: results can be read without the model.
+    This function does not check that a model exists, since results can be read without the model.
 
     Raises:
         ValueError: no such function exists."""
@@ -50,7 +50,7 @@ def embedding_named(name: str) -> str:
 
 
 def model_file(embedding: str | None) -> Path | None:
-    """Return the file of the model that `pairs.embedding` names; None for a function, or for no embedding."""
+    """Return the model file that `pairs.embedding` names; None without a model."""
     return Path(embedding.removeprefix(ONNX)) if embedding and embedding.startswith(ONNX) else None
 
 

@@ -23,7 +23,7 @@ def match_schema(comparison: Comparison) -> pa.Schema:
     mirrored    whether b is mirrored left-right before the rotation; only with `pairs.mirror`
     turns       the turns of b that attain the least distance; bit k: k quarter turns; bit 4 + k: k quarter turns after
                 the mirror. The lowest bit determines rotation and mirrored
-    measured    false for pairs with equal hashes under `same_hash: zero`
+    measured    False for pairs with equal hashes under `same_hash: zero`
     borderline  whether the pair might be beyond the threshold with `decode: exact`"""
     return pa.schema(
         [

@@ -22,5 +22,5 @@ FileName = Annotated[str, AfterValidator(absolute)]
 def are_among(paths: pa.Array | pa.ChunkedArray, wanted: Set[str]) -> pa.Array:
     """Return which paths are in a set.
 
-    For each table of a run, `pyarrow.compute.is_in` would build an index of all wanted paths anew."""
+    `pyarrow.compute.is_in` would build a new index of all wanted paths for each table of a run."""
     return pa.array([path in wanted for path in paths.to_pylist()], pa.bool_())

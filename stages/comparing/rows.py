@@ -27,9 +27,9 @@ def thumbnail_schema(shape: tuple[int, int, int], trim: bool = False) -> pa.Sche
     contrast                        standard deviation of the thumbnail's values
     alpha                           share of the image that is transparent
     scale                           the image was decoded at 1/scale of its width (`decode: fast`)
-    decoder                         library that decoded the image, or that is missing
+    decoder                         library that decoded the image, or the missing library
     error_limit                     the limit on memory, in bytes, or on time, in seconds, that decoding exceeded
-    camera, software                from EXIF; software is Adobe where only an Adobe marker exists
+    camera, software                from EXIF; software is Adobe if only an Adobe marker exists
     gps                             whether EXIF or XMP has a location
     orientation                     EXIF's orientation
     quality, tables, subsampling, progressive  of a JPEG: quality in libjpeg's terms, tables `standard` or `own`
@@ -38,7 +38,7 @@ def thumbnail_schema(shape: tuple[int, int, int], trim: bool = False) -> pa.Sche
     box_left …                      only with `trim`: edges of the picture inside the borders, in pixels of the upright
                                     image; right and bottom are one past the last pixel
     thumbnail                       values in C order
-    location                        where a member lies in its container; null for a file"""
+    location                        position of a member in its container; null for a file"""
     return pa.schema(
         [
             ("path", pa.string()),
@@ -82,10 +82,10 @@ def thumbnail_schema(shape: tuple[int, int, int], trim: bool = False) -> pa.Sche
 def thumbnail_table(
     scan: pa.Table, rows: Sequence[ThumbnailRow], shape: tuple[int, int, int], form: pa.Schema
 ) -> pa.Table:
-    """Return a table of images: columns of the scan, facts about files, thumbnails, and sums of the pixels.
+    """Return a table of images: scan columns, facts about files, thumbnails, coarse sums.
 
     scan  rows of the scan, one for each of `rows`
-    rows  facts about each file, and its thumbnail, or None
+    rows  facts about each file, and its thumbnail or None
     form  the schema of the table"""
     nothing = bytes(math.prod(shape))
     data = b"".join(thumbnail or nothing for _, thumbnail in rows)

@@ -68,7 +68,7 @@ def whole_number(value: int | str) -> int:
     """Return the value of a count that may have a unit, such as 500M or 256MiB.
 
     Raises:
-        ValueError: `value` is no such count, below 1, or 2**63 or more."""
+        ValueError: `value` is not a count, is below 1, or is 2**63 or more."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?i?)b?", str(value).strip().lower())
     count = float(match[1]) * FACTORS[match[2]] if match and match[2] in FACTORS else 0
     if not 1 <= count < 2**63:

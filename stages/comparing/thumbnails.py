@@ -74,7 +74,7 @@ def decode_again(settings: Settings, size: tuple[int, int], channels: str) -> De
 
 
 def coarse_type(shape: tuple[int, int, int]) -> pa.DataType:
-    """Return the type of the column of coarse sums for thumbnails of a shape; see `stages/kernels/bounds/coarse.py`."""
+    """Return the type of the column of coarse sums; see `stages/kernels/bounds/coarse.py`."""
     return pa.list_(pa.int32() if fits_int32(shape) else pa.int64(), length(shape))
 
 

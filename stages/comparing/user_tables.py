@@ -39,7 +39,7 @@ def read_rows(path: Path, columns: Sequence[str], what: str = "") -> list[tuple[
 
 
 def read_unchanged(key: str, read: Callable[[], Table], digest: Callable[[Table], str], expected: object) -> Table:
-    """Return the content of a user's files, if the content is unchanged since the run was planned.
+    """Read a user's files, which must not have changed since the run was planned.
 
     key       config key that names the files
     read      reads the content

@@ -2,7 +2,7 @@
 
 compare.py      compare the images of two blocks, exactly, without a loop over pairs
 rules.py        the rules of a match, the matches of an earlier artifact, the counts of a block pair
-positions.py    positions of images in sorted arrays: searched, paired, excluded
+positions.py    search, pair, count and exclude positions of images in sorted arrays
   bounds/       lower bounds of distances
   filters/      find the pairs that the bounds can't exclude, and measure these pairs
   measure/      exact distances

@@ -21,7 +21,7 @@ SHARE = 16
 
 
 class NoDevice(Exception):
-    """Signal that no usable compute device exists; the message says why.
+    """No usable compute device exists; the message states the reason.
 
     extra  the optional dependency group that installs the missing library, or None"""
 
@@ -35,7 +35,7 @@ class Device:
     """A compute device: an array namespace and functions to move arrays.
 
     name  "cpu", or the GPU's model name
-    xp    array namespace after the array API standard
+    xp    array namespace of the array API standard
     put   copy a NumPy array to the device
     get   copy a device array to NumPy
     free  free bytes of the device's own memory; 0 for a CPU, which shares main memory"""
@@ -51,7 +51,7 @@ class Device:
         """Return the number of images per side of a tile on this device."""
         if not self.free:
             return SIDE
-        side = int((self.free // SHARE // (4 + 1)) ** 0.5)  # 4 bytes of float32 product and 1 byte of mask a pair
+        side = int((self.free // SHARE // (4 + 1)) ** 0.5)  # 4 bytes of float32 product and 1 byte of mask per pair
         return max(SIDE, min(side, 32_768) // SIDE * SIDE)
 
 
@@ -60,10 +60,10 @@ CPU = Device("cpu", np, np.asarray, np.asarray)
 
 @functools.cache
 def gpu() -> Device:
-    """Return the GPU, as seen through CuPy.
+    """Return the GPU as a device of CuPy.
 
     Raises:
-        NoDevice: CuPy is not installed, CuPy finds no GPU, or the GPU's float32 products are too short."""
+        NoDevice: CuPy is not installed, CuPy finds no GPU, or the GPU's float32 products have too few bits."""
     try:
         import array_api_compat.cupy as xp
         import cupy
@@ -80,10 +80,10 @@ def gpu() -> Device:
 
 
 def refuse_short_floats(device: Device) -> None:
-    """Raise NoDevice where float32 products have fewer than 24 significant bits.
+    """Raise NoDevice if float32 products have fewer than 24 significant bits.
 
-    TF32 products have 11 bits, so the bounds of `bounds/slack.py` do not hold for TF32. The test: 4,097 needs 13
-    bits, and 11 bits round 4,097 to 4,096."""
+    TF32 products have 11 bits, so the bounds of `bounds/slack.py` do not hold for TF32. The check multiplies 4,097,
+    which needs 13 bits: TF32 rounds 4,097 to 4,096."""
     xp = device.xp
     ones = xp.ones((256, 256), dtype=xp.float32)
     products = device.get(xp.matmul(4_097 * ones, ones))
@@ -123,7 +123,7 @@ def native_for(name: str, items: int, enough: int) -> Any:
 def choose(wanted: str) -> Device:
     """Return the device for `wanted`: "cpu", "gpu" or "auto".
 
-    "auto" takes a GPU where CuPy finds one, else the CPU.
+    "auto" means the GPU if CuPy finds a usable GPU, else the CPU.
 
     Raises:
         NoDevice: `wanted` is "gpu" and no usable GPU exists."""

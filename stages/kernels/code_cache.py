@@ -24,10 +24,11 @@ logger = logging.getLogger("fast_diff")
 
 @functools.cache
 def folder() -> Path | None:
-    """Return the cache folder for this version of the kernels; None, after a warning, if no folder is writable.
+    """Return the cache folder for this version of the kernels, or None after a warning.
 
-    The folder is created if missing. `NUMBA_CACHE_DIR` replaces the user's cache folder. The folder's name holds a
-    digest of numba's version and of all kernel sources, since compiled code contains constants of other modules."""
+    The folder is created if missing; the result is None if the folder is not writable. `NUMBA_CACHE_DIR` replaces the
+    user's cache folder. The folder's name holds a digest of numba's version and of all kernel sources, since compiled
+    code contains constants of other modules."""
     chosen = Path(numba.config.CACHE_DIR).absolute() if numba.config.CACHE_DIR else None
     path = chosen or platformdirs.user_cache_path("fast-diff") / "kernels"
     path /= f"{metadata.version('fast-diff-dask')}-{_stamp()[:16]}"
@@ -63,7 +64,7 @@ class _Locator:
 
     def __init__(self, line: int, path: Path, source: str) -> None:
         self._line, self._path = line, path
-        self._py_file = source  # numba prints the source's name where caching fails, as under NUMBA_OPT=0
+        self._py_file = source  # numba prints the source's name if caching fails, as with NUMBA_OPT=0
 
     @classmethod
     def from_function(cls, function: Any, source: str) -> _Locator | None:
@@ -90,7 +91,7 @@ class _Implementation(CompileResultCacheImpl):  # type: ignore[misc]  # numba co
 
 
 class _Cache(FunctionCache):  # type: ignore[misc]  # numba comes without types
-    """A cache that ignores errors: a damaged entry is compiled again; on a full disk, nothing is cached."""
+    """A cache that ignores errors: damaged code is compiled again, a full disk is skipped."""
 
     _impl_class = _Implementation
 
@@ -111,4 +112,4 @@ class _Cache(FunctionCache):  # type: ignore[misc]  # numba comes without types
 def keep(compiled: Any) -> None:
     """Cache a numba function's compiled code on disk, if a cache folder is writable."""
     if folder() is not None:
-        compiled._cache = _Cache(compiled.py_func)  # as numba's `enable_caching`, with another folder
+        compiled._cache = _Cache(compiled.py_func)  # like numba's `enable_caching`, with another folder

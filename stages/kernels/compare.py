@@ -79,7 +79,7 @@ class BlockPair:
             self._filter.levels = self.levels
 
     def _new(self, earlier: EarlierMatches) -> float:
-        """Return an upper bound on the number of pairs whose matches the earlier artifact does not hold."""
+        """Return an upper bound on the number of pairs that `earlier` does not cover."""
         held = earlier.known_a.sum() * earlier.known_b.sum() if earlier.covers(self.rules.limit) else -np.inf
         return float(len(self.a) * len(self.b) - held)
 
@@ -116,7 +116,7 @@ class BlockPair:
                 wide = height > side
 
     def _wide(self, rows: slice) -> MatchArrays | None:
-        """Return the matches of a run of rows by one sweep over b; None for too many candidates."""
+        """Return a run's matches, by one sweep over b; None for too many candidates."""
         a = np.arange(rows.start, rows.stop)
         agree = self._agreeing(a, None, self.tuning.candidates)
         if agree is None:
@@ -149,7 +149,7 @@ class BlockPair:
         return self._finished(rows, agree, parts)
 
     def _wanted(self, a: Ints, b: Ints, agree: Candidates) -> Bits:
-        """Return the turns in which each pair of a tile is to be compared, as bits, uint8 (a, b).
+        """Return the turns in which to compare each pair of a tile, as bits, uint8 (a, b).
 
         A pair gets all turns, or no turn if a rule excludes the pair or the distance of the pair is known already."""
         mask = self._comparable(a[:, None], b)
@@ -184,7 +184,7 @@ class BlockPair:
             yield a[self.a.folder[a] == folder], b[self.b.folder[b] != folder]
 
     def _comparable(self, a: Ints, b: Ints) -> Mask:
-        """Return which pairs of positions the rules allow, if equal hashes are ignored."""
+        """Return which pairs of positions the rules allow, without regard to hashes."""
         mask: Mask = self.a.kind[a] == self.b.kind[b]
         mask &= ~(self._settled_a[a] & self._settled_b[b])
         if self.a.folder is not None and self.b.folder is not None:
@@ -192,7 +192,7 @@ class BlockPair:
         return mask
 
     def _candidates(self, a: Ints, room: int) -> Candidates | None:
-        """Return the pairs that may match, without those that an earlier artifact holds."""
+        """Return the pairs that may match, without the pairs that `earlier` covers."""
         parts = []
         for some, others in self._areas(a, np.arange(len(self.b))):
             assert self._filter is not None
@@ -204,7 +204,7 @@ class BlockPair:
         return merged(parts, len(self.b) + 1)
 
     def _finished(self, rows: slice, agree: Candidates, parts: list[MatchArrays]) -> MatchArrays:
-        """Return all matches of a run, sorted: measured, copied from an earlier artifact, or recorded for equal hashes.
+        """Return all matches of a run, sorted: measured, copied, or with equal hashes.
 
         agree  pairs with equal hashes
         parts  measured matches"""
@@ -224,7 +224,7 @@ class BlockPair:
         return joined([self._empty, *parts])
 
     def _agreeing(self, a: Ints, b: Ints | None, room: int) -> Candidates | None:
-        """Return the pairs with equal hashes that the rules allow, and the turns in which the hashes are equal.
+        """Return the allowed pairs with equal hashes, and the turns with equal hashes.
 
         Hashes are equal in a turn if the hash of a equals the hash of b in this turn, or the hash of a in the inverse
         turn equals the hash of b. The result is None for more than `room` pairs, and empty if the rules ignore hashes.
@@ -247,7 +247,7 @@ class BlockPair:
         return merged(parts, len(self.b) + 1)
 
     def _allowed(self, candidates: Candidates, agree: Candidates) -> Candidates:
-        """Return the candidates that the rules allow, without pairs in `agree` and pairs of the earlier artifact."""
+        """Return the candidates to measure: allowed, and not in `agree` or `earlier`."""
         keep, columns = self._comparable(candidates.a, candidates.b), len(self.b)
         code = candidates.a * columns + candidates.b
         if len(agree.a):

@@ -14,8 +14,8 @@ Ints = NDArray[np.int64]
 def places(rows: Ints, columns: Ints) -> Ints:
     """Return the position of each cell along the curve, int64 (n,), counted from 0.
 
-    The curve begins in the corner (0, 0), goes along the columns first at the largest scale, and fills the least
-    square with a power of two of cells per side that holds all cells.
+    The curve begins in the corner (0, 0), and goes along the columns first at the largest scale. The curve fills the
+    smallest square that holds all cells and has a power of two of cells per side.
 
     Source: "Hilbert curve", Wikipedia. At each scale the quadrant gives two bits; the inside of the quadrant is then
     reflected so that the curve enters the quadrant where the curve left the previous quadrant."""

@@ -11,7 +11,9 @@ from stages.kernels.rules import Ledger
 
 
 def products_unless_both(a: Ints, b: Ints, in_a: Mask, in_b: Mask) -> Iterator[tuple[Ints, Ints]]:
-    """Yield at most two pairs of position arrays, whose products hold all pairs except those with both images masked.
+    """Yield at most two pairs of position arrays.
+
+    The products of the arrays hold every pair except the pairs of two masked images.
 
     in_a, in_b  the masked images of either side, bool (n,)"""
     masked = in_a[a]
@@ -26,9 +28,9 @@ def settled_of(side: Side) -> Mask:
 
 
 def counts_by_kind(weight: Ints, kind: Ints, kinds: Ints) -> tuple[Ints, Ints]:
-    """Return for each kind the number of images, and the number of representatives, int64 (kinds,) each.
+    """Return the numbers of images and of representatives by kind, int64 (kinds,) each.
 
-    weight, kind  of each representative, int64 (n,)"""
+    weight, kind  weight and kind of each representative, int64 (n,)"""
     place = np.searchsorted(kinds, kind)
     images = np.zeros(len(kinds), np.int64)
     np.add.at(images, place, weight)
@@ -36,11 +38,12 @@ def counts_by_kind(weight: Ints, kind: Ints, kinds: Ints) -> tuple[Ints, Ints]:
 
 
 def pair_counts(a: Side, b: Side | None, kind_a: Ints, kind_b: Ints, in_a: Mask, in_b: Mask) -> tuple[int, int, int]:
-    """Return three counts of pairs among the masked images of either side; None for b: pairs within a.
+    """Count pairs of masked images: a with b, or, if b is None, pairs within a.
 
-    The counts: pairs of representatives of one kind; pairs of images of one kind; all pairs of images.
+    Returns the number of pairs of representatives of one kind, of pairs of images of one kind, and of all pairs of
+    images.
 
-    kind_a, kind_b  number of each image's kind, int64 (n,); only images of one kind are counted together"""
+    kind_a, kind_b  number of each image's kind, int64 (n,)"""
     kinds = np.unique(np.concatenate([kind_a, kind_b]))
     images_a, representatives_a = counts_by_kind(a.weight[in_a], kind_a[in_a], kinds)
     if b is not None:
@@ -53,7 +56,7 @@ def pair_counts(a: Side, b: Side | None, kind_a: Ints, kind_b: Ints, in_a: Mask,
 
 
 def joint(kind_a: Ints, folder_a: Ints, kind_b: Ints, folder_b: Ints) -> tuple[Ints, Ints]:
-    """Return a number for each image of either side, equal for images of equal kind and equal folder."""
+    """Return a number for each image; equal numbers mean equal kind and equal folder."""
     rows = np.stack([np.concatenate([kind_a, kind_b]), np.concatenate([folder_a, folder_b])], axis=1)
     _, numbers = np.unique(rows, axis=0, return_inverse=True)
     numbers = numbers.reshape(-1).astype(np.int64)
@@ -61,10 +64,11 @@ def joint(kind_a: Ints, folder_a: Ints, kind_b: Ints, folder_b: Ints) -> tuple[I
 
 
 def counted(a: Side, b: Side | None) -> Ledger:
-    """Return the ledger of a block pair, as if no hashes were equal; None for b: pairs within a.
+    """Return the ledger of a block pair, as if no hashes were equal.
 
-    Pairs are counted per kind, since only images of one kind are compared. Pairs of settled images and pairs in one
-    folder are then subtracted; a pair of settled images in one folder is subtracted once."""
+    If b is None, the ledger is of the pairs within a. Pairs are counted per kind, since only images of one kind are
+    compared. Pairs of settled images and pairs in one folder are then subtracted; a pair of settled images in one
+    folder is subtracted once."""
     other = a if b is None else b
     everyone = np.ones(len(a), bool), np.ones(len(other), bool)
     settled_both = settled_of(a), settled_of(other)

@@ -1,4 +1,4 @@
-"""Define the rules of a match, the matches of an earlier artifact, and the counts of a block pair."""
+"""Define the rules of a match, earlier matches, and the counts of a block pair."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class MatchRules:
     """The rules that decide which pairs match.
 
     limit      the greatest distance of a match; None: every pair is a match
-    turns      how many turns are compared, a key of `COMPARED` in `measure/turns.py`
-    same_hash  what happens to pairs with equal hashes: compare, zero or skip"""
+    turns      number of compared turns, a key of `COMPARED` in `measure/turns.py`
+    same_hash  treatment of pairs with equal hashes: compare, zero (a match at distance 0) or skip"""
 
     limit: float | None
     turns: int
@@ -53,5 +53,5 @@ class EarlierMatches:
         return self.limit is None or (limit is not None and limit <= self.limit)
 
     def covers_all(self, limit: float | None) -> bool:
-        """Return whether the artifact holds every match up to `limit` of every pair: no image is new."""
+        """Return whether the artifact covers all images and every match up to `limit`."""
         return self.covers(limit) and bool(self.known_a.all() and self.known_b.all())

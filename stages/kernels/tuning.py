@@ -1,4 +1,4 @@
-"""Set how much of a block pair is compared at a time, and when one method is cheaper than another."""
+"""Set the sizes of the pair engine, and the thresholds at which methods change."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Tuning:
     crowded     share of passing pairs above which tiles are cheaper than a filter
     compiled    number of pairs in a block pair from which loading the compiled filter saves time
     tile        greatest number of images per side of a tile
-    gathered    bytes of points in memory at a time
+    gathered    greatest number of bytes of points in memory
     many        number of candidates in a tile above which a sample of the candidates is measured first
-    measured    number of candidates in this sample
+    measured    number of candidates in the sample of a tile
     gain        a finer grid is used if its cost is at most 1/gain of the cost that it may save"""
 
     candidates: int = 1 << 22

@@ -1,4 +1,4 @@
-"""Compile every loop ahead of its first use, for instance while a container image is built."""
+"""Compile every loop ahead of its first use, as when a container image is built."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ CHANNELS, IMAGES, SIDE = 3, 4, 8
 
 
 def compile_loops() -> Path | None:
-    """Compile the loops for the types that runs use; return the cache folder, or None if no folder is writable.
+    """Compile the loops for the types that runs use; return the cache folder, if any.
 
     A loop that is in the cache already is only loaded. numba compiles a loop when the loop is first called, so each
-    loop is called with a few small arrays."""
-    from stages.kernels import code_cache  # numba is imported where the loops are compiled
+    loop is called with a few small arrays. The result is None if no cache folder is writable."""
+    from stages.kernels import code_cache  # imports numba, which only this function needs
     from stages.kernels.filters.leaves import Leaves
     from stages.kernels.measure import native
 

@@ -1,7 +1,7 @@
 """Conditional puts and deletes of objects. Every function raises OSError.
 
-S3 supports `If-None-Match` and `If-Match`. For other stores fsspec passes on `If-None-Match` at most: `replace` and
-`delete_own` then work without a condition, and their callers read the object first.
+S3 supports `If-None-Match` and `If-Match`. For other stores, fsspec passes on `If-None-Match` at most. On such a store
+`replace` and `delete_own` work without a condition, and their callers read the object first.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Lock an output on this machine by a lock file that is created exclusively.
 
-One process at a time replaces a dead owner's lock, under `flock` where the file system supports `flock`. Many file
-systems do not support `flock` between hosts. There the lease alone decides: the dead lock is renamed before a new lock
-is created, another run's lock that was renamed by mistake is put back, and an owner whose heartbeat finds another
-run's lock stops.
+One process at a time replaces a dead owner's lock, under `flock` if the file system supports `flock`. Many file systems
+do not support `flock` between hosts. On such a file system the lease alone decides: the dead lock is renamed before a
+new lock is created, another run's lock that was renamed by mistake is put back, and an owner whose heartbeat finds
+another run's lock stops.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class FileLock:
         self._links = True
 
     def take(self) -> dict[str, Any] | None:
-        """Take the lock and return None, or return its owner: {} if not yet written."""
+        """Take the lock and return None, or return the owner; {} if not yet written."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         return None if self._create() else self._take_over()
 
@@ -89,7 +89,7 @@ class FileLock:
         return True
 
     def _take_over(self) -> dict[str, Any] | None:
-        """Replace a dead owner's lock; return as `take` does."""
+        """Replace a dead owner's lock; return None or an owner, as `take` does."""
         with self._guard():
             owner = self.owner()
             if owner and is_alive(owner, self._since_heartbeat):
@@ -107,7 +107,7 @@ class FileLock:
         """Return whether another process may still write the owner into an empty lock."""
         try:
             return not self._links and self._since_heartbeat() < WRITE_TIMEOUT
-        except FileNotFoundError:  # released since
+        except FileNotFoundError:  # the other process has released the lock
             return False
 
     def _removed(self, dead: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -135,7 +135,7 @@ class FileLock:
 
     @contextlib.contextmanager
     def _guard(self) -> Iterator[None]:
-        """Keep other processes from replacing the lock, where `flock` works."""
+        """Keep other processes from replacing the lock, if `flock` works."""
         path = self.path.with_name(".lock.guard")
         remove_irregular(path)
         with open(path, "w", opener=regular) as guard:

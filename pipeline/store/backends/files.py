@@ -1,4 +1,4 @@
-"""Files of a run in a local folder; `ObjectFiles` has the same methods.
+"""Access the files of a run in a local folder; `ObjectFiles` has the same methods.
 
 Names are relative to the run's folder, with slashes. A local file is looked up by name, in microseconds. An object
 store is listed and many footers are fetched in parallel, since a request takes as long as a thousand local look-ups.
@@ -19,7 +19,7 @@ from pipeline.store.atomic import sync_file, sync_folder
 from pipeline.store.backends.storage import Entry, read_bytes
 
 SYNCS = 16
-"""Files that are synced at a time."""
+"""Number of files that are synced in parallel."""
 SETTLED = 60.0
 """Seconds that a folder must have been unchanged before the last sync; such a folder is not synced again."""
 
@@ -35,7 +35,7 @@ class LocalFiles:
     def names(self, folder: str) -> list[str]:
         """Return the names in a folder; an empty list for a missing folder."""
         path = self._folder / folder
-        return os.listdir(path) if path.is_dir() else []  # noqa: PTH208  # a Path a name costs more than the listing
+        return os.listdir(path) if path.is_dir() else []  # noqa: PTH208  # making Path objects costs more than the listing
 
     def below(self, folder: str) -> dict[str, int]:
         """Return sizes of the files in a folder at any depth, by relative name."""
@@ -53,7 +53,7 @@ class LocalFiles:
         return _size(f"{self._folder}/{name}")
 
     def entries(self, folder: str) -> dict[str, Entry]:
-        """List a folder; return entries by name, none for a missing folder."""
+        """List a folder; return entries by name, empty for a missing folder."""
         found = {}
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(self._folder / folder) as entries:
             for entry in entries:

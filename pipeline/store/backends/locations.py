@@ -1,4 +1,4 @@
-"""Local paths and URLs of fsspec; secrets are masked in every text for users.
+"""Handle local paths and URLs of fsspec, and mask secrets in texts for users.
 
 A local place is a `pathlib.Path`, and needs no import of fsspec. A URL is a `UPath`; fsspec takes the keyword arguments
 of its file systems from the environment, the user's fsspec config, and the config's section `storage`. Stored URLs hold
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from upath import UPath
 
 Place: TypeAlias = "Path | UPath"
-"""A local path, or a URL."""
+"""A path object: `Path` for a local path, `UPath` for a URL."""
 StorageOptions: TypeAlias = Mapping[str, Mapping[str, Any]]
 """Keyword arguments of fsspec's file systems, by protocol."""
 
@@ -37,7 +37,7 @@ EXTRAS = {
 }
 """Extra of this distribution for each protocol of object stores."""
 OBJECT_STORES = frozenset({*EXTRAS, MEMORY})
-"""Protocols that an output may have, since an object appears whole, by one put."""
+"""Protocols that an output may have: on these stores an object appears whole, by one put."""
 CREDENTIALS = {
     **dict.fromkeys(("s3", "s3a"), ("key", "secret")),
     **dict.fromkeys(("ftp", "sftp", "ssh", "smb"), ("username", "password")),
@@ -107,14 +107,14 @@ def absolute(path: str) -> str:
 def at_home(path: str) -> str:
     """Return a path with `~` expanded.
 
-    As in shells, ~name stays where no user has the name."""
-    return os.path.expanduser(path)  # noqa: PTH111  # Path.expanduser raises where no user has the name
+    As in shells, ~name stays unchanged if no user has the name."""
+    return os.path.expanduser(path)  # noqa: PTH111  # Path.expanduser raises if no user has the name
 
 
 def without_credentials(url: str, options: dict[str, dict[str, Any]]) -> str:
     """Return a canonical URL without credentials; add the credentials to `options`.
 
-    Raises ValueError where URLs of the protocol may hold no credentials, or where `options` has other credentials."""
+    Raises ValueError if URLs of the protocol may not hold credentials, or if `options` has other credentials."""
     protocol, rest = url.split("://", 1)
     authority, slash, path = rest.partition("/")
     user, at, host = authority.rpartition("@")
@@ -135,7 +135,7 @@ def without_credentials(url: str, options: dict[str, dict[str, Any]]) -> str:
 
 
 def place(text: str) -> Place:
-    """Return the place of a canonical URL or an absolute path."""
+    """Return the path object of a canonical URL or an absolute path."""
     if protocol_of(text) is None:
         return Path(text)
     from upath import UPath
@@ -187,5 +187,5 @@ def use(options: StorageOptions) -> None:
 
 
 def in_use() -> StorageOptions:
-    """Return the options set by `use`, to pass them to another process."""
+    """Return the options that `use` has set, for another process."""
     return _in_use

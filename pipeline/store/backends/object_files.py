@@ -14,7 +14,7 @@ from pipeline.store.backends.ranges import footers, parsed
 from pipeline.store.backends.storage import Entry, below, delete, file_system, key_of, move, read_bytes
 
 AHEAD = 128
-"""Footers that are fetched in parallel."""
+"""Number of footers that are fetched in parallel."""
 
 
 class ObjectFiles:

@@ -29,7 +29,7 @@ Owner = dict[str, Any]
 
 
 class ObjectLock:
-    """A lock object, changed only if its ETag is as read. Methods raise OSError."""
+    """A lock object; a change requires the ETag that was read. Methods raise OSError."""
 
     heartbeat = HEARTBEAT
 
@@ -39,18 +39,18 @@ class ObjectLock:
         self.note = ""
 
     def take(self) -> Owner | None:
-        """Take the lock and return None, or return its owner: {} if not yet written."""
+        """Take the lock and return None, or return the owner; {} if not yet written."""
         try:
             if not create(self.path, self._text()):
                 return self._take_over()
-            if create(self.path, self._text() + b"\n"):  # must fail; other data tell this put from the first
+            if create(self.path, self._text() + b"\n"):  # must fail; the data differ from the first put's
                 raise NoConditionalPut("condition ignored")
         except NoConditionalPut:
             return self._without_condition()
         return None
 
     def release(self) -> None:
-        with contextlib.suppress(OSError):  # the next run finds this process gone
+        with contextlib.suppress(OSError):  # the next run finds that this process has ended
             owner, tag = self._read()
             if tag is not None and owner.get("token") == self.token:
                 delete_own(self.path, tag)

@@ -1,9 +1,7 @@
 """Retry a request to an object store after a transient error.
 
-Pauses grow from try to try.
-
-Transient errors, such as a busy store or a broken connection, are retried up to TRIES times, then raised as OSError,
-like errors of a disk."""
+A request that meets transient errors, such as a busy store or a broken connection, is tried up to TRIES times, with
+growing pauses. The last error is raised as OSError, like errors of a disk."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ from pipeline.store.backends.locations import mask
 
 TRIES = 5
 FIRST_PAUSE = 0.2
-"""Seconds of pause after the first try; each pause is twice the previous one, with a jitter of half its length."""
+"""Seconds of pause after the first try; each further pause is twice as long, with a jitter of ±50 %."""
 FINAL = (FileNotFoundError, PermissionError, FileExistsError, IsADirectoryError, NotADirectoryError)
 BUSY = frozenset({errno.EIO, errno.EBUSY, errno.EAGAIN, getattr(errno, "EREMOTEIO", errno.EIO), errno.ETIMEDOUT})
 TRANSIENT = frozenset(
@@ -27,7 +25,7 @@ TRANSIENT = frozenset(
         *("asyncio.IncompleteReadError", "paramiko.SSHException"),
     }
 )
-"""Transient errors of fsspec's libraries that are no OSError, by package and name."""
+"""Transient errors of fsspec's libraries that are not OSErrors, by package and name."""
 T = TypeVar("T")
 
 
@@ -42,7 +40,7 @@ def without_retries(system: Any) -> Any:
 
 
 def retried(work: Callable[[], T], where: object) -> T:
-    """Return the result of `work`, with retries. Raises OSError for the file `where`."""
+    """Return the result of `work`, with retries. Raises OSError that names `where`."""
     pause = FIRST_PAUSE
     for attempt in range(1, TRIES + 1):
         try:

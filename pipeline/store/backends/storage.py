@@ -1,7 +1,8 @@
 """Put, read, list, copy and delete files on object stores, with retries.
 
-An artifact is written to a local temporary file and then put in one request. So a failed write leaves no object, and a
-put whose response got lost can be repeated with the same content. `retries.py` repeats requests after transient errors.
+An artifact is written to a local temporary file and then put in one request. A failed write therefore leaves no object,
+and a put whose response got lost can be repeated with the same content. `retries.py` repeats requests after transient
+errors.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def file_system(place: Place) -> Any:
 
 
 def opened(url: str) -> tuple[Any, str]:
-    """Return the file system of a URL without credentials, and the path there."""
+    """Return the file system of a URL without credentials, and the path in this system."""
     from fsspec.core import url_to_fs
 
     system, path = url_to_fs(url, use_listings_cache=False)
@@ -102,7 +103,7 @@ def fetch(system: Any, path: str) -> tuple[bytes, str | None]:
 
 
 async def _fetch_s3(system: Any, path: str) -> tuple[bytes, str]:
-    """Fetch as s3fs's `cat_file`, without a request for the size, and with the ETag."""
+    """Fetch an object's content and ETag by one request, unlike s3fs's `cat_file`."""
     bucket, key, _ = system.split_path(path)
     answer = await system._call_s3("get_object", Bucket=bucket, Key=key)
     try:
@@ -112,7 +113,7 @@ async def _fetch_s3(system: Any, path: str) -> tuple[bytes, str]:
 
 
 def exists(place: Place) -> bool:
-    """Return whether a file exists. Raises OSError where an object store fails."""
+    """Return whether a file exists. Raises OSError if the object store fails."""
     if isinstance(place, Path):
         return place.is_file()
     system = file_system(place)
@@ -171,9 +172,9 @@ def modified_ns(place: Place) -> int:
 
 
 def move(source: Place, target: Place) -> None:
-    """Copy within the store, then delete the source.
+    """Move an object: copy within the store, then delete the source.
 
-    A crash in between leaves two equal copies."""
+    A crash between both steps leaves two equal objects."""
     system = file_system(source)
     retried(lambda: system.cp_file(key_of(source), key_of(target)), source)
     remove(source)

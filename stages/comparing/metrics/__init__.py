@@ -5,6 +5,6 @@ hamming.py    bits of hashes: the squared distance is the number of bits that di
 embedding.py  vectors of a user's function; cosine distance is half the squared distance of unit vectors
 custom.py     a user's function of thumbnails, without bounds: every pair is measured
 kinds.py      the table of metrics
-compared.py   the images of a block as a metric's input, and as the kernels compare the images
+compared.py   the images of a block: input of a metric, and its output for the kernels
 
 Each metric becomes one `kernels.measure.metric.Metric`; the kernels treat all metrics alike."""

@@ -1,4 +1,4 @@
-"""Define the input of a metric, and what the metric returns for the kernels."""
+"""Define the input of a metric, and its output for the kernels."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Hamming:
 
     @staticmethod
     def symmetric(comparison: Comparison) -> bool:
-        """See `Mse.symmetric`."""
+        """Return whether the distance of a and b equals the distance of b and a."""
         return comparison.turns == 1
 
     @property

@@ -31,14 +31,14 @@ class Mse:
     turns_alike = True
     """Whether a turned copy has the same least distance from every image as the original.
 
-    If so, one image may represent both."""
+    If True, one image may represent both images."""
 
     @staticmethod
     def symmetric(comparison: Comparison) -> bool:
         """Return whether the distance of a and b equals the distance of b and a.
 
         If the distances differ, one of two identical images can't represent the other. The distances of hashes and
-        of embeddings may differ where turns are compared: turning b may give another distance than turning a."""
+        of embeddings may differ if turns are compared: turning b may give another distance than turning a."""
         return True
 
     def __init__(self, comparison: Comparison, shape: Shape, device: Device) -> None:
@@ -56,7 +56,7 @@ class Mse:
             space,
             lambda points, place: (
                 turned(points, backs[place]) if place else points
-            ),  # turns all images of the second block at once
+            ),  # turning a back equals turning b; b stays as it is
             None,
             shape[0] * shape[1] * shape[2],
             [

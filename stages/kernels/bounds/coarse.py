@@ -47,11 +47,11 @@ GRID = 4
 """Cells per side of the sums that are stored with each thumbnail."""
 CENTRE = 128
 ROWS = 4_096
-"""Images whose vectors are computed at a time."""
+"""Number of images whose vectors are computed together."""
 COMPILED = 10_000
 """Images above which a compiled loop saves time: loading takes 0.5 s, and then an image takes 4 µs instead of 25 µs."""
 BYTES = 64 << 20
-"""Bytes of floats that exist at a time while thumbnails are summed."""
+"""Greatest number of bytes of floats in memory while thumbnails are summed."""
 
 Shape = tuple[int, int, int]
 Bytes = NDArray[np.uint8]
@@ -83,7 +83,7 @@ def fits_int32(shape: Shape) -> bool:
 
 @cache
 def _inside(side: int, grid: int) -> Doubles:
-    """Return for each cell along a side which pixels lie in the cell: 0 or 1, float64 (grid, side)."""
+    """Return which pixels along a side lie in each cell, 0 or 1, float64 (grid, side)."""
     held = np.zeros((grid, side))
     for cell, (start, stop) in enumerate(edges(side, grid)):
         held[cell, start:stop] = 1
@@ -101,7 +101,7 @@ def coarse(thumbnails: Bytes, grid: int = GRID) -> Ints:
 
     thumbnails  uint8 (n, H, W, C), each side at least `grid`
 
-    For each cell, row by row: the sum of the cell's values in each channel, then the sum of all squares."""
+    Cells come row by row. For each cell: the sum of its values in each channel, then the sum of all squares."""
     n, height, width, channels = thumbnails.shape
     native = native_for("cells", n, COMPILED)
     if native is not None:

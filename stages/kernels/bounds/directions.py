@@ -17,15 +17,15 @@ LEADING = 8
 """Number of leading directions. With 4, three times as many pairs of photographs pass; with 16, a pair costs twice as
 much."""
 FURTHER = 16
-"""Number of further directions, for pairs that are near along the leading directions: of such pairs of photographs, a
-fifth passes."""
+"""Number of further directions, for pairs that are near along the leading directions. A fifth of such pairs of
+photographs passes."""
 DIRECTIONS = LEADING + FURTHER
 WIDE = 128
-"""Number of directions for long vectors where many pairs are near along DIRECTIONS: of pairs of vectors of 1,024
-entries with a cosine of 0.9 or less, a ninth passes."""
+"""Number of directions for long vectors if many pairs are near along DIRECTIONS. Of pairs of vectors with 1,024 entries
+and a cosine of 0.9 or less, a ninth passes."""
 ROUNDS = 3
 ENTRIES = 1 << 18
-"""Number of entries that are projected at a time, as float64: few enough to stay in the cache."""
+"""Number of entries that are projected together, as float64: few enough to stay in the cache."""
 
 TINY = 2.0**-1000
 Floats = NDArray[np.float32]
@@ -34,7 +34,7 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Projections:
-    """Vectors along the leading directions, as the filter compares them; equal only to itself.
+    """Vectors of one side along the leading directions; objects compare by identity.
 
     rows  float32 (n, DIRECTIONS), or (n, WIDE)
     norm  the largest norm of a vector, before or after the centre is subtracted; no projection is longer, and rounding
@@ -50,13 +50,13 @@ class Projections:
 
     @property
     def wide(self) -> Floats:
-        """Return the vectors along WIDE directions, (n, WIDE); (n, 0) where these were not computed."""
+        """Return the vectors along WIDE directions, (n, WIDE); (n, 0) if not computed."""
         return self.rows[:, : 0 if self.rows.shape[1] == DIRECTIONS else WIDE]
 
 
 @dataclass(frozen=True)
 class Directions:
-    """Directions, float64 (d, DIRECTIONS) or (d, WIDE), about a centre, float64 (d,).
+    """Directions, float64 (d, DIRECTIONS) or (d, WIDE), through a centre, float64 (d,).
 
     stretch  the factor by which a squared length may grow through rounding"""
 

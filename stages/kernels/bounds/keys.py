@@ -1,9 +1,9 @@
-"""Keep directions, and the vectors of blocks along these directions, from one block pair to the next.
+"""Share directions, and blocks' vectors along these directions, among block pairs.
 
 A block is compared with many other blocks. Directions only change how many pairs pass a filter, so all block pairs of
 one comparison share directions in each process, and each block is projected once. The first block determines the
 directions. If a later block spreads along the shared directions much less than along its own principal directions, new
-directions are computed from samples of both, at most RENEWALS times."""
+directions are computed from samples of both blocks, at most RENEWALS times."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SAMPLED = 512
 SPREAD = 0.8
 """Share of a block's greatest variance along LEADING directions that the shared directions must reach."""
 RENEWALS = 4
-"""Greatest number of times that shared directions are replaced, so that blocks of several kinds do not take turns."""
+"""Greatest number of renewals of shared directions: blocks of several kinds might renew the directions forever."""
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -35,8 +35,8 @@ VectorMap = Callable[[Floats], Doubles]
 class BlockName(NamedTuple):
     """A name of the vectors of one block: blocks with equal names have equal vectors.
 
-    comparison  what makes vectors comparable: blocks of one comparison share directions
-    block       the content of the block"""
+    comparison  identifies the comparison; blocks of one comparison share directions
+    block       identifies the content of the block"""
 
     comparison: Hashable
     block: Hashable
@@ -44,7 +44,7 @@ class BlockName(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Shared:
-    """Directions that the block pairs of a comparison share, with the samples from which these were computed."""
+    """Directions that the block pairs of a comparison share, with their samples."""
 
     directions: Directions
     samples: tuple[Doubles, ...]
@@ -56,19 +56,19 @@ _lock = threading.Lock()
 
 
 def sample(vectors: Floats, transform: VectorMap, most: int = SAMPLED) -> Doubles:
-    """Return some of the vectors as `transform` maps them, float64 (at most about 2·`most`, d)."""
+    """Return a sample of vectors, mapped by `transform`, float64 (about 2·`most`, d)."""
     return transform(vectors[:: max(1, len(vectors) // most)])
 
 
 def directions_of(entries: int) -> int:
-    """Return the greatest useful number of directions for vectors of so many entries."""
+    """Return the greatest useful number of directions for vectors of this length."""
     return WIDE if entries >= 2 * WIDE else DIRECTIONS
 
 
 def projected(name: BlockName, view: int, vectors: Floats, transform: VectorMap) -> tuple[Projections, Directions]:
     """Return the vectors of a block along the shared directions, and these directions.
 
-    view  a number for the function `transform`, which maps rows of `vectors` to the vectors that are projected"""
+    view  number that identifies `transform`, which maps rows of `vectors` to the vectors that are projected"""
     family = name.comparison, vectors.shape[1]  # a new model or hash function may give vectors of another length
     with _lock:
         shared = _shared.get(family)
@@ -88,7 +88,9 @@ def projected(name: BlockName, view: int, vectors: Floats, transform: VectorMap)
 
 
 def _describe(directions: Directions, some: Doubles) -> bool:
-    """Return whether vectors spread along shared directions nearly as far as along their own principal directions."""
+    """Return whether shared directions hold at least SPREAD of the vectors' variance.
+
+    The variance is compared with the variance along the vectors' own principal directions."""
     offsets = some - some.mean(axis=0) if len(some) else some
     there, own = (
         float(np.square(offsets @ basis[:, :LEADING]).sum()) for basis in (directions.basis, principal(some).basis)

@@ -4,7 +4,7 @@
 mirror of any thumbnail, maps cells onto cells. Each turn of `measure/turns.py` therefore permutes the columns of a
 vector u (σ behaves like one more channel), and no new sums are needed (`orders`).
 
-**Quarter turns.** A quarter turn moves each cell round an orbit of four cells: (i, j), (j, g-1-i), ... Let x_0 ... x_3
+**Quarter turns.** A quarter turn moves each cell along an orbit of four cells: (i, j), (j, g-1-i), ... Let x_0 ... x_3
 be the entries of u along an orbit, and let X_k = ½ Σ x_n ω^(kn), ω = -√-1, be their discrete Fourier transform, which
 preserves distances. A turn shifts the x_n cyclically, so the turn multiplies each X_k by a power of ω and leaves |X_k|
 unchanged. Two magnitudes never differ by more than the two numbers do, so with w(u) = (X_0, |X_2|, √2 |X_1|) over all
@@ -42,7 +42,7 @@ from stages.kernels.measure.turns import COMPARED, MIRRORED
 
 
 def orders(channels: int, turns: int, grid: int = GRID) -> Ints:
-    """Return for each compared turn the order of columns that turns a vector u, int64 (turns, d).
+    """Return the orders of columns that turn a vector u, one per turn, int64 (turns, d).
 
     turns  number of compared turns, a key of `COMPARED`
 
@@ -54,7 +54,7 @@ def orders(channels: int, turns: int, grid: int = GRID) -> Ints:
 
 
 def unchanged_by(channels: int, turns: int) -> Callable[[Floats], Doubles] | None:
-    """Return the function that maps vectors to invariants under the compared turns; None for a single turn.
+    """Return a function from vectors to invariants under turns; None for a single turn.
 
     The vectors are float32, of GRID x GRID cells. The invariants are float64 (n, d); two invariants are never farther
     apart than the two vectors in any turn. Turns other than the mirror need a square thumbnail."""
@@ -102,5 +102,5 @@ def mirror_invariants(vectors: Floats, channels: int) -> Doubles:
 
 
 def _folded(x: Doubles, y: Doubles) -> tuple[Doubles, Doubles]:
-    """Return two numbers for each pair of entries: (x + y)/√2 and |x - y|/√2, which a swap of x and y keeps."""
+    """Return (x + y)/√2 and |x - y|/√2, which do not change if x and y are swapped."""
     return (x + y) * 0.5**0.5, np.abs(x - y) * 0.5**0.5

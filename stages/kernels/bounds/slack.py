@@ -41,7 +41,7 @@ def _reach(squared: float, norm_a: float, norm_b: float) -> float:
 
 
 def cut(squared: float, norm_a: float, norm_b: float, terms: int) -> np.float32:
-    """Return a bound on the float32 sum of squared differences of a match.
+    """Return an upper bound on the float32 sum of squared differences of a match.
 
     squared         the greatest squared distance of a match
     norm_a, norm_b  the largest norm of a vector on either side

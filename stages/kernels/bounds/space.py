@@ -34,7 +34,7 @@ class Space:
     """The vectors of a metric: their greatest distance for a match, their turns, their invariants.
 
     squared     the greatest squared distance of the vectors of a match, before any rounding; a pair beyond this
-                distance in every turn is no match
+                distance in every turn is not a match
     orders      int64 (turns, d): the columns orders[k] of a row are the image's vector in the turn COMPARED[turns][k]
                 of `measure/turns.py`; the columns of one turn are contiguous, in some order
     invariants  maps rows, float32 (m, d'), to invariants under all turns, float64 (m, d''); the distance of two
@@ -72,13 +72,13 @@ NOTHING = Candidates(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, n
 class Levels:
     """Numbers of pairs of representatives, by filter.
 
-    The counts depend on the device and on the size of tiles, so the counts are no part of the result.
+    The counts depend on the device and on the size of tiles, so the counts are not part of the result.
 
     order       excluded by sorted order, or by the boxes of a k-d tree, without a comparison of two points
     compared    compared along the leading directions
     directions  left after the comparison along all DIRECTIONS
     sums        left after the comparison of whole vectors
-    finer       of the pairs in crowded tiles: left after finer sums
+    finer       left after finer sums, counted in crowded tiles only
     checked     measured one by one
     products    measured by the matrix product of whole tiles
     copied      copied from an earlier artifact"""
@@ -94,7 +94,7 @@ class Levels:
 
 
 class Filter(Protocol):
-    """A way to find the pairs that may match.
+    """Interface of filters, which find the pairs that may match.
 
     `levels` counts pairs as the filter runs."""
 
@@ -116,7 +116,7 @@ class Pass:
     left, right  keys of either side: vectors along the leading directions
     squared      the greatest squared distance of the keys of a match
     turns        the turns in which a passing pair is compared next, as bits
-    symmetric    both sides have the same keys"""
+    symmetric    whether both sides have the same keys"""
 
     left: Projections
     right: Projections
@@ -125,7 +125,7 @@ class Pass:
     symmetric: bool
 
     def cut(self, directions: int) -> np.float32:
-        """Return the greatest sum of squared differences, along a number of directions, with which a pair passes."""
+        """Return the greatest squared distance along `directions` with which a pair passes."""
         return slack.cut(self.squared, self.left.norm, self.right.norm, directions)
 
 
@@ -143,7 +143,7 @@ class Prepared:
 
     @property
     def cut(self) -> np.float32:
-        """Return the greatest sum of squared differences of whole vectors with which a pair passes."""
+        """Return the greatest squared distance of whole vectors with which a pair passes."""
         return slack.cut(
             self.space.squared, largest_norm(self.left), largest_norm(self.right), self.space.orders.shape[1]
         )
@@ -188,7 +188,7 @@ def _shared_keys(names: tuple[BlockName, BlockName], view: int, sides: Sides) ->
 
 
 def _own_keys(sides: Sides, symmetric: bool, squared: float) -> tuple[Keys, Directions]:
-    """Return the keys of both sides along principal directions of their own, and these directions."""
+    """Return the keys of both sides along their common principal directions, and these directions."""
     sampled = sides[:1] if symmetric else sides
     some = np.concatenate([sample(rows, transform, 2 * SAMPLED // len(sampled)) for rows, transform in sampled])
     most = directions_of(some.shape[1])
@@ -202,7 +202,7 @@ def _own_keys(sides: Sides, symmetric: bool, squared: float) -> tuple[Keys, Dire
 
 
 def _crowded(keys: Keys, squared: float) -> bool:
-    """Return whether so many pairs of a sample are near along DIRECTIONS that more directions save time."""
+    """Return whether a sample has so many near pairs that WIDE directions save time."""
     u, v = (side.narrow[:: max(1, len(side.narrow) // PROBED)].astype(np.float64) for side in keys)
     distances = (u**2).sum(axis=1)[:, None] + (v**2).sum(axis=1) - 2 * u @ v.T
     sizes = [len(side.narrow) for side in keys]

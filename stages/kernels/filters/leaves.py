@@ -4,9 +4,9 @@
 For one leaf of a,
 
     the leaf's box against the boxes of b's leaves   ->  some leaves of b
-    each point of the leaf against those boxes       ->  few leaves of b
-    each point of the leaf against the leaves' points  ->  few points of b
-    the leaves' points along DIRECTIONS              ->  fewer points of b
+    each point of the leaf against these boxes       ->  few leaves of b
+    each point of the leaf against points of b       ->  few points of b
+    the same points along DIRECTIONS                 ->  fewer points of b
     long vectors, if crowded: along WIDE directions  ->  fewer points of b
     the whole vectors, in every turn                 ->  candidates
 
@@ -17,7 +17,7 @@ so that the inner loops read adjacent memory and compile to vector instructions.
 Measured on 30,240 photographs' thumbnails, one core, with the time to build the leaves, in 10⁹ pairs a second: 20 with
 leaves of 32, 18 with 16 or 64; two thirds of the time goes to comparing points. On the same machine and data the
 products of `product.py` reach 2 to 4. Sorting along one direction leaves 18 % of the pairs to compare, a grid on two
-directions sorted along a third 4.5 %, boxes round leaves 1.6 %."""
+directions sorted along a third leaves 4.5 %, and boxes around leaves leave 1.6 %."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _join(
     furthest   the greatest squared distance along WIDE directions
     wide_a, wide_b  vectors along WIDE directions, (n, WIDE), in the order of the leaves; or (n, 0)
     whole      the greatest squared distance of whole vectors
-    same       a and b are the same points; each pair is returned once, the smaller number first
+    same       whether a and b are the same points; then each pair is returned once, the smaller number first
     ascending  leave out pairs whose number in a is not less than the number in b
     inverses   the place of each turn's inverse among the turns
     found_a, found_b, bits  output arrays: the numbers on either side, and the turns
@@ -96,8 +96,8 @@ def _join(
     Returns the number of pairs found, or -1 if the output arrays are too short; the number of compared pairs of points;
     and the number of these pairs that were near along all directions.
 
-    Turning the vector of b by a turn gives the same distance as turning the vector of a by the inverse turn. So the
-    vector of a is turned by each inverse turn, once, and then compared with all vectors of b."""
+    Turning the vector of b by a turn gives the same distance as turning the vector of a by the inverse turn. Therefore
+    the vector of a is turned once by each inverse turn, and then compared with all vectors of b."""
     order_a, points_a, low_a, high_a = leaves_a
     order_b, points_b, low_b, high_b = leaves_b
     count_a, count_b, boxes = len(order_a), len(order_b), len(points_b)
@@ -184,7 +184,7 @@ def _join(
                             continue
                         if found == len(bits):
                             return -1, compared, directions
-                        if same and a > b:  # turning one image forth is turning the other back
+                        if same and a > b:  # a turn of one image is the inverse turn of the other
                             found_a[found], found_b[found] = b, a
                             back_bits = 0
                             for turn in range(len(orders)):

@@ -21,14 +21,14 @@ from stages.kernels.bounds.directions import DIRECTIONS, LEADING
 from stages.kernels.bounds.space import NOTHING, Candidates, Levels, Pass, Prepared, merged
 
 GATHERED = 64 << 20
-"""Bytes of vectors that are gathered at a time, per side."""
+"""Bytes of vectors that are gathered together, per side."""
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
 
 def operand(keys: Floats, right: bool = False) -> Floats:
-    """Return rows [u, -|u|²/2, 1] for the left side or [u, 1, -|u|²/2] for the right side, float32 (n, d + 2)."""
+    """Return rows [u, -|u|²/2, 1] or, for `right`, [u, 1, -|u|²/2], float32 (n, d + 2)."""
     half = np.einsum("nd,nd->n", keys, keys, dtype=np.float64) / 2
     extra = (-half, np.ones_like(half))
     return np.concatenate([keys, np.stack(extra[::-1] if right else extra, axis=1).astype(np.float32)], axis=1)
@@ -101,7 +101,7 @@ class Product:
     ) -> Iterator[Candidates]:
         """Yield candidates tile by tile.
 
-        same  both sides are the same points, so only tiles on and above the diagonal are compared"""
+        same  whether both sides are the same points; then only tiles on and above the diagonal are compared"""
         xp, side = self._device.xp, self._device.side
         bound = slack.bound(step.squared, step.left.norm, step.right.norm, DIRECTIONS)
         reach = float(step.cut(LEADING)) ** 0.5 * (1 + 2.0**-20)

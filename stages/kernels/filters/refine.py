@@ -1,11 +1,11 @@
-"""Measure candidates one by one, or whole tiles where candidates are dense.
+"""Measure candidates one by one, or whole tiles with many candidates.
 
 Some data defeat lower bounds: for flat images, scans of text and frames of a film, a bound excludes few pairs of a
 tile. The choice between single pairs and whole tiles compares costs (`exact.Costs`). A sample of a tile's
 candidates, spread over the tile, is measured first. If few sampled candidates are matches, finer sums exclude most
-others at the cost of one product a turn, or measuring most others ends early. If most sampled candidates are matches,
-nothing is faster than the exact product of the remaining rows and columns. So the worst case takes the time of brute
-force plus the time of one bound. tests/benchmarks/pairs.py compares the pair engine with brute force on such data.
+others at the cost of one product per turn, or measuring most others ends early. If most sampled candidates are matches,
+nothing is faster than the exact product of the remaining rows and columns. The worst case takes the time of brute force
+plus the time of one bound. tests/benchmarks/pairs.py compares the pair engine with brute force on such data.
 
 Measured at 64x64x3, one core: a pair that ends early costs 0.16 µs, a match 0.8 µs, both 10 µs in NumPy; a pair of
 the exact product 0.025 µs by NumKong, 0.2 µs by BLAS; 8x8 sums 14 µs an image and 0.005 µs a pair. Sums of 16x16
@@ -67,7 +67,7 @@ class TileSide:
         return [chosen[id(view)] for view in self._views]
 
     def vectors(self, level: int) -> Floats:
-        """Return vectors for the bound of the metric's space (level 0), or for the finer bound `level - 1`."""
+        """Return vectors for a bound: level 0 is the metric's space, level k is finer[k - 1]."""
         if level not in self._vectors:
             self._vectors[level] = self.metric.finer[level - 1].vectors(self.points)
         return self._vectors[level]
@@ -140,9 +140,9 @@ class Refiner:
         return self._measured(some, left.points, right.points, a, b)
 
     def _sampled(self, left: TileSide, right: TileSide, bits: Bits) -> tuple[float, float]:
-        """Return the share of matches in a sample of candidates, and the mean cost of one candidate in one turn.
+        """Return a sample's share of matches, and the mean cost of a candidate in one turn.
 
-        Measuring a pair that is no match ends early, after about the part of its bytes whose sum reaches the limit."""
+        Measuring a pair that is not a match ends early, once the sum over its first bytes reaches the limit."""
         places = np.flatnonzero(bits > 0)
         i, j = np.divmod(places[:: max(1, len(places) // self._tuning.measured)], bits.shape[1])
         matches, costs = np.zeros(len(i), bool), []
@@ -187,7 +187,7 @@ class Refiner:
         return MatchArrays(a, b, near.values, near.turns, np.ones(len(a), bool))
 
     def _one_by_one(self, candidates: Candidates) -> Iterator[MatchArrays]:
-        """Yield the matches among candidates, which are measured in parts whose points fit in memory."""
+        """Yield the matches among candidates, measured in parts that fit in memory."""
         a, b = np.unique(candidates.a), np.unique(candidates.b)
         if (len(a) + len(b)) * self._metric.size > self._tuning.gathered and len(candidates.a) > 1:
             longer, places = (a, candidates.a) if len(a) > len(b) else (b, candidates.b)
@@ -200,7 +200,7 @@ class Refiner:
             yield self._measured(candidates, points_a, points_b, i, j)
 
     def _measured(self, candidates: Candidates, points_a: Points, points_b: Points, i: Ints, j: Ints) -> MatchArrays:
-        """Return the matches among candidates, measured in the turns in which each candidate may match.
+        """Return the matches among candidates, measured in the candidates' turns.
 
         i, j  rows of points_a and points_b that belong to each candidate
 
@@ -225,7 +225,7 @@ class Refiner:
 
 
 def _seen(view: View | None, points: Points, rows: Ints, turn: int) -> tuple[Points, Ints]:
-    """Return the points that the measure compares, and the index of each of `rows` among these points."""
+    """Return the points to compare, and the index of each of `rows` in these points."""
     if view is None or turn == 0:
         return (view(points, 0) if view else points), rows
     used = np.unique(rows)

@@ -21,7 +21,7 @@ Floats = NDArray[np.float32]
 Grown = tuple[NDArray[np.int32], Floats, Floats, Floats]
 
 _grown: WeakKeyDictionary[Projections, Grown] = WeakKeyDictionary()
-"""The leaves of all vectors of a side, kept as long as the vectors are."""
+"""The leaves of all vectors of a side, kept as long as the vectors exist."""
 
 
 @native

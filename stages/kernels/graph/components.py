@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BATCH = 1 << 20
-"""Edges that are collected before components are computed."""
+"""Number of edges that are collected before components are computed."""
 
 Ints = NDArray[np.int64]
 
@@ -16,7 +16,7 @@ class Forest:
 
     Edges are collected until there are more than BATCH edges, and more than twice as many edges as nodes. Then the
     components are computed, and all edges are replaced by one edge from each node to the first node of its component.
-    So memory does not grow with the number of edges, and time is linear in the number of edges."""
+    Memory therefore does not grow with the number of edges, and time is linear in the number of edges."""
 
     def __init__(self) -> None:
         self._edges: list[tuple[Ints, Ints]] = []
@@ -53,7 +53,7 @@ def components(nodes: int, a: Ints, b: Ints) -> Ints:
     SciPy takes as long as a small run."""
     labels = np.arange(nodes)
     while len(a):
-        np.minimum.at(labels, np.maximum(a, b), np.minimum(a, b))  # to smaller roots: no cycle
+        np.minimum.at(labels, np.maximum(a, b), np.minimum(a, b))  # links to smaller roots form no cycle
         while not np.array_equal(nearer := labels[labels], labels):
             labels = nearer
         a, b = labels[a], labels[b]  # roots from now on

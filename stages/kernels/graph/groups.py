@@ -1,8 +1,8 @@
 """Group identical images, and expand rows about groups to rows about images.
 
-Images of one block and set form a group if their thumbnails are identical (up to a turn where turns count) and every
-rule treats the images alike. The first member in path order is the representative. If x is the representative r in
-turn p, and y is the representative s in turn q, then
+Images of one block and set form a group if their thumbnails are identical (up to a turn, if turns are compared) and
+every rule treats the images alike. The first member in path order is the representative. If x is a representative r in
+turn p, and y is a representative s in turn q, then
 
     |x - y in turn k| = |r in turn p - s in turn q, then k| = |r - s in turn q, then k, then p⁻¹|,
 
@@ -24,7 +24,7 @@ Ints = NDArray[np.int64]
 
 
 def aspect_classes(width: Ints, height: Ints, same: str, rotations: bool) -> Ints:
-    """Return a number per image, int64 (n,); equal numbers are compared.
+    """Return a number per image, int64 (n,); images with equal numbers are compared.
 
     same       any; dimensions: equal width and height; aspect: equal ratio of width to height
     rotations  treat width x height and height x width as the same"""
@@ -60,8 +60,8 @@ class PairArrays:
 def expand(rows: PairArrays, representative: Ints, turn: Ints, unchanged: Bits, swap: bool) -> PairArrays:
     """Return one row for every pair of images that `rows` represent.
 
-    The result has the rows that `identical: all` records, in no stated order. Images are numbered in path order, block
-    after block; `representative` and `turn` are int64 (images,), `unchanged` is uint8 (images,).
+    The result has the rows that `identical: all` records, in no particular order. Images are numbered in path order,
+    block after block; `representative` and `turn` are int64 (images,), `unchanged` is uint8 (images,).
 
     swap  put the image with the smaller number first, as for a single set"""
     order = np.argsort(representative, kind="stable")
@@ -85,7 +85,9 @@ def _joined(*parts: PairArrays) -> PairArrays:
 
 
 def _product(sizes_a: Ints, sizes_b: Ints) -> tuple[Ints, Ints, Ints]:
-    """Return all pairs of places for each pair of sizes: the index of the pair of sizes, and both places."""
+    """Return all pairs (place in group a, place in group b) for each pair of group sizes.
+
+    Returns three arrays: the index of the pair of sizes, the place in a, the place in b."""
     total = sizes_a * sizes_b
     pair = np.repeat(np.arange(len(total)), total)
     place = np.arange(total.sum()) - np.repeat(np.cumsum(total) - total, total)

@@ -34,9 +34,10 @@ def complete(nodes: int, a: Ints, b: Ints, distance: Doubles) -> Ints:
 
 
 def merges(nodes: int, a: Ints, b: Ints, distance: Doubles) -> Ints:
-    """Return the indices of the edges at which complete linkage merges two clusters, from short to long, int64 (k,).
+    """Return the indices of the edges at which complete linkage merges, int64 (k,).
 
-    For a lower threshold, the result is the part of these edges that lies within the lower threshold."""
+    Edges are sorted from short to long. For a lower threshold, the result is the part of these edges within the lower
+    threshold."""
     owner = list(range(nodes))
     members: list[list[int]] = [[node] for node in range(nodes)]
     seen: list[dict[int, int]] = [{} for _ in range(nodes)]
@@ -87,12 +88,13 @@ def spanning(nodes: int, a: Ints, b: Ints, distance: Doubles) -> Ints:
 
 
 def star(rank: Ints, a: Ints, b: Ints) -> Ints:
-    """Return the keeper of each node, int64 (nodes,); a keeper has an edge to each other node of its cluster.
+    """Return the keeper of each node, int64 (nodes,), such that each cluster is a star.
 
     rank  a different number for each node, int64 (nodes,); nodes are visited by rank, ascending
 
-    A visited node without a keeper becomes a keeper, and the keeper of all its neighbours that have no keeper yet. So
-    no two keepers match each other, and each keeper has the least rank in its cluster. Edges are as for `complete`."""
+    A visited node without a keeper becomes a keeper, and the keeper of all its neighbours that have no keeper yet.
+    Therefore a keeper has an edge to each other node of its cluster, and the least rank in the cluster; no two keepers
+    match each other. Edges are as for `complete`."""
     sources, targets = np.concatenate([a, b]), np.concatenate([b, a])
     order = np.argsort(sources, kind="stable")
     targets = targets[order]

@@ -52,9 +52,9 @@ class Tree:
         return sums
 
     def upward(self, keys: Ints, *values: Ints) -> tuple[Ints, list[Ints]]:
-        """Return the folders in `keys` and all their ancestors, sorted, with the sums of `values` by subtree.
+        """Return keys and their ancestors, sorted, with the sums of `values` by subtree.
 
-        keys    folder + k * number of folders, int64 (m,); each k has sums of its own
+        keys    folder + k * number of folders, int64 (m,); each k has its own sums
         values  int64 (m,) each"""
         count = max(1, len(self.parent))
         parts, columns = [keys], [[column] for column in values]
@@ -144,7 +144,7 @@ def shared(tree: Tree, bundles: Iterable[Bundle]) -> SharedImages:
 
 
 def _runs(sizes: Ints) -> Iterator[Ints]:
-    """Yield runs of indices of `sizes`: only sizes above 0, and at most twice PRODUCT in sum for each run."""
+    """Yield runs of indices of sizes above 0; a run's sizes sum to at most 2·PRODUCT."""
     numbers = np.flatnonzero(sizes)
     place = np.cumsum(sizes[numbers]) // max(1, PRODUCT)
     yield from np.split(numbers, np.flatnonzero(np.diff(place)) + 1) if len(numbers) else ()
@@ -155,7 +155,7 @@ class _Sides(NamedTuple):
 
     a, b           keys, sorted: the number of the bundle times the number of folders, plus the folder
     images, bytes  number and bytes of the bundle's images in the subtree of each key of a
-    near, same     number of matched folders in the subtree of each key of b; of these, with a match at distance 0
+    near, same     number of matched folders in the subtree of each key of b: all, and with a match at distance 0
     matched        number of matched folders of each bundle"""
 
     a: Ints
@@ -232,8 +232,8 @@ def condensed(tree: Tree, found: SharedImages) -> Mask:
 
     A pair is left out if one of its folders has a subfolder that shares the same images with the other folder: the
     pair with the subfolder is more precise. Shared images of a subfolder are shared images of the folder, so equal
-    counts, in both directions, mean equal images. A subfolder inside the other folder is no such subfolder: the other
-    folder is taken without the subfolder, so the two pairs count different images."""
+    counts, in both directions, mean equal images. A subfolder that lies inside the other folder does not replace the
+    pair: the other folder is taken without the subfolder, so the two pairs count different images."""
     count = len(tree.parent)
     keys = found.a * count + found.b
     back = np.searchsorted(keys, found.b * count + found.a)

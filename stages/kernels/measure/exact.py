@@ -1,12 +1,12 @@
-"""Measure how far apart two images are, exactly on every machine.
+"""Measure the distance of two images, with the same exact result on every machine.
 
 A measure compares points (thumbnails, bits of hashes, vectors) in two ways: `pairs` for single candidates, and
 `cross` for every row of a tile with every other row. Both give the same distance, however the work is cut into tiles.
 
 `Squares` compares unsigned bytes in integers. A float32 product of bytes - 128 is exact as long as every partial sum
-is an integer of at most 2²⁴, and 1,024 products of at most 128² sum to just 2²⁴. So products are summed in chunks of
-1,024 values, and the chunks in float64, which is exact up to 2⁵³. Where NumKong is installed, NumKong's product of
-bytes is used instead: exact in 32 bits up to 66,051 values, and several times as fast. `floats.py` holds the other
+is an integer of at most 2²⁴, and 1,024 products of at most 128² sum to just 2²⁴. Products are therefore summed in
+chunks of 1,024 values, and the chunks in float64, which is exact up to 2⁵³. If NumKong is installed, NumKong's product
+of bytes is used instead: exact in 32 bits up to 66,051 values, and several times as fast. `floats.py` holds the other
 measures."""
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from stages.kernels.measure.turns import least
 CHUNK = 1_024
 CENTRE = 128
 GATHERED = 32 << 20
-"""Bytes of points that are gathered at a time."""
+"""Bytes of points that are gathered together."""
 COMPILED = 20_000
 """Pairs above which the compiled loop saves time: loading takes 0.5 s, and then a pair takes 0.3 µs instead of 10."""
 WIDEST = (2**32 - 1) // 255**2
-"""Values whose sum of squares fits in 32 bits."""
+"""Greatest number of byte values whose sum of squares fits in 32 bits."""
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -46,9 +46,9 @@ class Costs(NamedTuple):
 
     The unit is one column of a float32 product, about 0.02 ns on one core.
 
-    product  a pair of a whole tile
-    apart    a single pair that is no match
-    alike    a single pair that is a match"""
+    product  a pair in the product of a whole tile
+    apart    a pair that is measured alone and is not a match
+    alike    a pair that is measured alone and is a match"""
 
     product: float
     apart: float
@@ -69,7 +69,7 @@ class TileMatches(NamedTuple):
 
 
 class Measure(Protocol):
-    """A way to measure the distance of two images."""
+    """Interface of measures, which compute the distance of two images."""
 
     @property
     def numbers(self) -> type:
@@ -109,7 +109,7 @@ class Squares:
         self._device = device
 
     def costs(self, size: int) -> Costs:
-        """See `Measure`.
+        """Return the costs of comparing images of `size` bytes.
 
         The costs were measured at 12,288 bytes, with BLAS, with NumKong, and on an H100 including transfers."""
         product = size * (0.03 if self._device.free else 0.1 if self._kong(size) else 1.05)
@@ -119,14 +119,14 @@ class Squares:
         return Costs(product, min(alike, 7_500), alike)
 
     def cross(self, a: Bytes, b: Bytes) -> Ints:
-        """See `Measure`."""
+        """Return the distance of every row of a from every row of b, int64 (n, m)."""
         kong = self._kong(math.prod(a.shape[1:]))
         if kong is None or not len(a) or not len(b):
             return np.asarray(self._device.get(self._chunked(a, b))).astype(np.int64)
         return _products(kong, a, _packed(kong, b)).astype(np.int64)
 
     def near(self, lefts: Sequence[Bytes], rights: Sequence[Bytes], wanted: Mask, most: Most) -> TileMatches:
-        """See `Measure`."""
+        """Return the wanted pairs whose distance is at most `most` in some turn."""
         kong = self._kong(math.prod(lefts[0].shape[1:]))
         if kong is None or not wanted.size:
             return self._near(lefts, rights, wanted, most)
@@ -186,7 +186,7 @@ class Squares:
         return total
 
     def pairs(self, a: Bytes, b: Bytes, i: Ints, j: Ints, most: Most) -> Ints:
-        """See `Measure`."""
+        """Return the distances of rows a[i] from rows b[j], int64 (pairs,)."""
         a, b = (np.ascontiguousarray(rows).reshape(len(rows), -1) for rows in (a, b))
         native = native_for("sums", len(i), COMPILED)
         if native is not None:

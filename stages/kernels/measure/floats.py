@@ -16,7 +16,7 @@ from stages.kernels.measure.exact import COMPILED, Bytes, Costs, Ints, Mask, Poi
 from stages.kernels.measure.turns import least
 
 SMALL = 1 << 16
-"""Numbers that are computed at a time, few enough that three arrays of float64 stay in the cache."""
+"""Number of values that are computed together: few enough that three arrays of float64 stay in the cache."""
 
 
 def _nearest(distances: Values, wanted: Mask, most: float) -> TileMatches:
@@ -29,7 +29,7 @@ def _nearest(distances: Values, wanted: Mask, most: float) -> TileMatches:
 
 
 def squared_lengths(rows: NDArray[np.floating]) -> Values:
-    """Return the sum of squares of each row, float64 (n,); squares are added in the order of the entries.
+    """Return the sum of squares of each row, float64 (n,), added in the entries' order.
 
     rows  (n, d), d at least 1"""
     found = np.empty(len(rows))
@@ -98,7 +98,7 @@ class UserFunction:
         self._function = function
 
     def costs(self, size: int) -> Costs:
-        """Return equal costs: one call for many pairs is taken to cost as much as one call for each pair."""
+        """Return equal costs: a user's function may cost the same per pair in any call."""
         return Costs(1, 1, 1)
 
     def near(self, lefts: Sequence[Bytes], rights: Sequence[Bytes], wanted: Mask, most: float) -> TileMatches:

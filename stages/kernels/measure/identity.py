@@ -1,4 +1,4 @@
-"""Compute digests that are equal for identical thumbnails, and digests that are equal for turned copies."""
+"""Compute two digests of each thumbnail: as stored, and the same for turned copies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PREFIX = 8
 
 
 def shift_bits(thumbnails: Bytes, shift: int) -> Bytes:
-    """Shift the bits of each value, right if `shift` is positive, else left; bits that are shifted out are lost."""
+    """Shift each value right by `shift` bits, or left if negative; drop shifted-out bits."""
     return np.right_shift(thumbnails, shift) if shift >= 0 else np.left_shift(thumbnails, -shift)
 
 
@@ -49,7 +49,7 @@ def identities(forms: Mapping[int, Bytes]) -> tuple[list[str], list[str], list[i
 
 
 def _prefix(thumbnails: Bytes) -> NDArray[np.uint64]:
-    """Return the first PREFIX bytes of each thumbnail as a number, uint64 (n,); numbers are ordered like the bytes."""
+    """Return the first PREFIX bytes of each thumbnail as uint64 (n,), ordered like bytes."""
     first = np.zeros((len(thumbnails), PREFIX), np.uint8)
     rows = thumbnails.reshape(len(thumbnails), math.prod(thumbnails.shape[1:]))[:, :PREFIX]
     first[:, : rows.shape[1]] = rows

@@ -58,10 +58,10 @@ class Side:
     vectors  float32 (n, d), in the metric's space; (n, 0) without a space
     weight   how many images each image represents, int64 (n,)
     kind     only images of equal kind are compared, int64 (n,)
-    hashes   numbers of the hashes in the compared turns, equal where hashes are equal, int64 (n, turns); or None
+    hashes   numbers of the hashes in the compared turns, equal for equal hashes, int64 (n, turns); or None
     settled  images of which no two are compared, bool (n,); None: no such images
     folder   only images of different folders are compared, int64 (n,); None: folders do not matter
-    name     a name for the vectors, whose projections are then kept for further block pairs; None: they are not kept
+    name     a name for the vectors, under which their projections are kept for further block pairs; None: not kept
     points   maps ascending positions, int64 (m,), to points (k, …) and the row of each position, int64 (m,)"""
 
     vectors: Floats
@@ -83,7 +83,7 @@ class MatchArrays(NamedTuple):
     a, b      positions on either side
     values    the least distance over the turns
     turns     the turns that attain the least distance: bit k stands for the k-th compared turn
-    measured  false where the match is recorded for equal hashes, without a measurement"""
+    measured  False if the match is recorded for equal hashes, without a measurement"""
 
     a: Ints
     b: Ints

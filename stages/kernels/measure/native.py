@@ -51,7 +51,7 @@ def sums(a: NDArray[np.uint8], b: NDArray[np.uint8], i: Ints, j: Ints, most: Any
     a, b  uint8 (n, D)
     most  a number below 2⁶³, or one for each pair, (pairs,)
 
-    Where a sum exceeds `most`, the loop may end early: the returned number is above `most`, and at most the sum."""
+    If a sum exceeds `most`, the loop may end early: the returned number is above `most`, and at most the sum."""
     found = np.empty(len(i), np.int64)
     _sums(a, b, i, j, np.full(len(i), np.floor(most), np.int64), found)
     return found
@@ -78,8 +78,8 @@ def squares(
 
     a, b  float32 (n, d)
 
-    Squares are added in the order of the entries. Where a distance exceeds `most`, the loop ends early, and the
-    returned number is above `most`, but not the whole distance."""
+    Squares are added in the order of the entries. If a distance exceeds `most`, the loop may end early: the returned
+    number is above `most`, and at most the distance."""
     found = np.empty(len(i))
     _squares(a, b, i, j, scale, float(most), found)
     return found

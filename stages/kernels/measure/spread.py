@@ -1,4 +1,4 @@
-"""Measure how far apart the members of a cluster are."""
+"""Measure the largest distance between the members of a cluster."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def distinct(images: Bytes) -> Bytes:
 
 
 def farthest(images: Bytes, turns: int, measure: Measure) -> int:
-    """Return the largest distance of two images; the distance of a pair is the least over the turns COMPARED[turns].
+    """Return the largest distance of two images, each the least over COMPARED[turns].
 
     images   uint8 (n, H, W, C)
     measure  `exact.Squares` or `zero_mean.ZeroMeanSquares`

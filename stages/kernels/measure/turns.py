@@ -30,7 +30,7 @@ set is closed under composition and inverses."""
 MIRRORED = 4
 """The turn that only mirrors. All turns with greater numbers mirror, too."""
 IN_CACHE = 16
-"""Thumbnails that are turned at a time, few enough for the cache."""
+"""Number of thumbnails that are turned together: few enough for the cache."""
 
 
 def then(first: Any, second: Any) -> Any:
@@ -47,7 +47,7 @@ def inverse(turn: Any) -> Any:
 
 
 def degrees(turn: NDArray[np.int16]) -> NDArray[np.int16]:
-    """Return the degrees by which turns rotate an image counter-clockwise, after the mirror, int16 (n,)."""
+    """Return the counter-clockwise rotation of each turn in degrees, int16 (n,)."""
     return (turn % 4 * 90).astype(np.int16)
 
 
@@ -75,7 +75,7 @@ def moved(bits: Bits, before: Turns, after: Turns) -> Bits:
 
 
 def reversed_(bits: Bits) -> Bits:
-    """Return each set with every turn replaced by its inverse: turns of (a, b) become turns of (b, a)."""
+    """Return the sets of inverse turns: turns of (a, b) become turns of (b, a)."""
     found: Bits = _INVERSES[bits]
     return found
 
@@ -120,7 +120,7 @@ def turned(thumbnails: Bytes, turn: int) -> Bytes:
 
 
 def least(values: NDArray[Any]) -> tuple[NDArray[Any], Bits]:
-    """Return the least of `values` (turns, …) over turns, and the places of the turns with this value, as bits."""
+    """Return the least of `values` (turns, …) over turns, and its turns' places as bits."""
     if len(values) == 1:
         return values[0], np.ones(values.shape[1:], np.uint8)
     smallest = values.min(axis=0)

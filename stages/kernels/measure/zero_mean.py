@@ -1,4 +1,4 @@
-"""Measure squared differences of thumbnails after the mean of each channel is subtracted, exactly.
+"""Measure squared differences of thumbnails without the means of channels, exactly.
 
 Let a and b be thumbnails of n pixels, and d = a - b in one channel. If the mean of the channel is subtracted in both
 thumbnails, the differences become d - Σd/n, and their squares sum to Σd² - (Σd)²/n. `ZeroMeanSquares` returns n times
@@ -6,11 +6,11 @@ this number, an integer, summed over the channels:
 
     S = n D - E,   where D = Σ d² over all channels, and E = Σ over channels (Σa - Σb)².
 
-Because S is never negative and at most n D, which is at most 4 · 255² n² and so below 2⁵⁸ for thumbnails of up to
-1,024 x 1,024 pixels and four channels, 64-bit integers hold every step.
+S is never negative and at most n D. For thumbnails of up to 1,024 x 1,024 pixels and four channels, n D is at most
+4 · 255² n², which is below 2⁵⁸. Therefore 64-bit integers hold every step.
 
 **A metric.** Taking the mean out is the orthogonal projection P on the thumbnails whose channels sum to 0. So
-√(S/n) = |Pa - Pb|, which obeys the triangle inequality, and S = 0 holds just where a and b differ by a constant in each
+√(S/n) = |Pa - Pb|, which obeys the triangle inequality, and S = 0 holds exactly if a and b differ by a constant in each
 channel.
 
 **Turns.** A turn or a mirror permutes the pixels of a channel and keeps their sum. So E is the same in every turn, and
@@ -18,8 +18,8 @@ the turns that attain the least S are the turns that attain the least D. If a tu
 constant, the constant is 0, since the sums are equal. So two turned copies of one thumbnail have S = 0 in exactly the
 turns in which the copies are identical.
 
-**Limits.** S ≤ L holds just where D ≤ (L + E)/n, rounded down. So `exact.Squares` does the work, with a limit for each
-pair, and pairs beyond the limit end early."""
+**Limits.** S ≤ L holds exactly if D ≤ (L + E)/n, rounded down. Therefore `exact.Squares` measures D with a limit for
+each pair, and measuring a pair beyond its limit ends early."""
 
 from __future__ import annotations
 
@@ -68,14 +68,14 @@ class ZeroMeanSquares:
         return near._replace(values=near.values * pixels - shifts[near.i, near.j])
 
     def pairs(self, a: Bytes, b: Bytes, i: Ints, j: Ints, most: float) -> Ints:
-        """Return S of rows a[i] and b[j], int64 (pairs,); for an S above `most`, some number above `most`."""
+        """Return S of rows a[i] and b[j], int64 (pairs,); any number above `most` for a greater S."""
         pixels, shifts = _pixels(a), ((channel_sums(a)[i] - channel_sums(b)[j]) ** 2).sum(axis=1)
         found: Ints = self._squares.pairs(a, b, i, j, (_whole(most) + shifts) // pixels) * pixels - shifts
         return found
 
 
 def measure_of(zero_mean: bool, device: Device = CPU) -> Squares | ZeroMeanSquares:
-    """Return the measure of thumbnails; `zero_mean`: after the mean of each channel is subtracted."""
+    """Return the measure of thumbnails; `zero_mean` first subtracts each channel's mean."""
     return ZeroMeanSquares(device) if zero_mean else Squares(device)
 
 
@@ -83,7 +83,7 @@ def divisor(shape: tuple[int, int, int], by_value: bool, zero_mean: bool) -> int
     """Return the number by which a measured distance is divided to give a mean squared error.
 
     shape     height, width and channels of a thumbnail
-    by_value  the mean is over values, not over pixels"""
+    by_value  whether the mean is over values, not over pixels"""
     height, width, channels = shape
     return height * width * (channels if by_value else 1) * (height * width if zero_mean else 1)
 
@@ -94,7 +94,7 @@ def channel_sums(thumbnails: Bytes) -> Ints:
     thumbnails  uint8 (n, H, W, C)"""
     count, height, width, channels = thumbnails.shape
     lines = np.ascontiguousarray(thumbnails).reshape(count, height, width * channels)
-    columns = lines.sum(axis=1, dtype=np.uint32)  # long rows of memory first: four times as fast
+    columns = lines.sum(axis=1, dtype=np.uint32)  # summing long rows of memory first is four times as fast
     found: Ints = columns.reshape(count, width, channels).sum(axis=1, dtype=np.int64)
     return found
 
