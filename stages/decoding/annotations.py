@@ -1,6 +1,6 @@
-"""Find caption, keywords, people and rating of an image; date and place in XMP.
+"""Find the annotations of an image in EXIF, XMP and IPTC, and the date and the place in XMP.
 
-EXIF, XMP and IPTC are read. Broken metadata count as missing."""
+Broken metadata count as missing."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Annotations(NamedTuple):
 
     text   names of the FIELDS that have a value, separated by spaces; None without a value
     gps    whether XMP has a location
-    taken  capture date of XMP, without time zone"""
+    taken  capture date in XMP, without time zone"""
 
     text: str | None = None
     gps: bool = False

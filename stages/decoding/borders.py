@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 TOLERANCE = 24
-"""Levels of 256. JPEG of quality 50 leaves ringing of 20 levels beside a sharp edge."""
+"""In levels of 256. JPEG of quality 50 leaves ringing of 20 levels beside a sharp edge."""
 ODD = 0.02
 """Share of a border line's pixels that may have another colour, such as dust on a scan."""
 JUMP = 24
@@ -47,7 +47,7 @@ class Box(NamedTuple):
 
 
 def picture_box(image: Image.Image) -> Box:
-    """Return the part inside the borders of a loaded image of 8 bits a value."""
+    """Return the box inside the borders of a loaded image of 8 bits a value."""
     whole = box = Box(0, 0, image.width, image.height)
     while True:
         before = box
@@ -91,9 +91,7 @@ def _border(image: Image.Image, box: Box, side: str) -> int:
 
 
 def _differences(lines: PixelLines, colour: PixelLines) -> PixelLines:
-    """Return each pixel's largest difference from a colour, (lines, pixels).
-
-    The largest difference is the largest over channels."""
+    """Return each pixel's difference from a colour, the largest over channels, (lines, pixels)."""
     found: PixelLines = np.abs(lines - colour).max(axis=2)
     return found
 

@@ -18,7 +18,7 @@ UNLOADED = ("failed to map segment", "cannot allocate memory")
 
 @functools.cache
 def _location() -> Any:
-    """Return the C library's function for the address of `errno`, or None."""
+    """Return the C function that returns the address of `errno`, or None if unknown."""
     library = ctypes.CDLL(None)
     for name in LOCATIONS:
         if hasattr(library, name):

@@ -1,6 +1,6 @@
 """Convert an image of any mode to 8 bits a value: L, RGB or RGBA.
 
-Images without alpha lie on a background."""
+In L and RGB, a background shows through transparent pixels."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Flat(NamedTuple):
 
 
 class Target(NamedTuple):
-    """The result of a conversion.
+    """The wanted result of a conversion.
 
     mode        Pillow's mode
     background  RGB under transparent pixels
@@ -55,9 +55,7 @@ class Target(NamedTuple):
 
 
 def flatten(image: Image.Image, target: Target, raw: str = "") -> Flat:
-    """Return a loaded image as L, RGB, RGBA or CMYK.
-
-    The result is CMYK where colours are converted later.
+    """Return a loaded image as L, RGB or RGBA, or as CMYK if colours are converted later.
 
     raw  Pillow's raw mode
 
@@ -145,9 +143,7 @@ def _converted(image: Image.Image, grey: bool, conversion: Conversion) -> Image.
 
 @functools.lru_cache(maxsize=8)
 def _ground(size: tuple[int, int], colour: tuple[int, int, int]) -> Image.Image:
-    """Return the background under transparent pixels.
-
-    The image is shared, so never modify the image."""
+    """Return the background under transparent pixels, a shared image that nothing modifies."""
     return Image.new("RGBA", size, (*colour, 255))
 
 
