@@ -25,7 +25,7 @@ TOGETHER = 1 << 14
 
 
 class Container(NamedTuple):
-    """A container file that has been listed.
+    """A container file, with its size and times.
 
     tag  stamp of a URL; None for a file on a disk"""
 

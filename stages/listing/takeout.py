@@ -1,4 +1,4 @@
-"""Find the JSON file that Google Takeout wrote for an image, by its name.
+"""Find the JSON file that Google Takeout wrote for an image, by the names of both files.
 
 The JSON of `IMG.jpg` is `IMG.jpg.json` or `IMG.jpg.supplemental-metadata.json`, cut to 46 characters before `.json`,
 such as `IMG.jpg.supplemental-met.json`. The JSON of `IMG(1).jpg` is `IMG.jpg(1).json`. An edited image,
@@ -40,7 +40,7 @@ def titles_of_image(name: str, edited: bool = False) -> set[Title]:
 def json_of(images: Iterable[bytes], others: Iterable[bytes]) -> Iterator[tuple[bytes, set[bytes]]]:
     """Yield each image that has a JSON of Takeout among `others`, and the names of these JSONs.
 
-    Takeout writes names only in UTF-8."""
+    Names that are not UTF-8 have no JSON, since Takeout writes names in UTF-8."""
     known: dict[Title, set[bytes]] = {}
     for other in others:
         for title in titles_of_json(_text(other)):
@@ -54,7 +54,7 @@ def json_of(images: Iterable[bytes], others: Iterable[bytes]) -> Iterator[tuple[
 
 
 def is_json_of(name: str, image: bytes) -> bool:
-    """Return whether a name is the name of Takeout's JSON of an image, or of the original of an edited image."""
+    """Return whether Takeout's JSON of an image, or of the original of an edited image, may have a name."""
     text = _text(image)
     return not titles_of_json(name).isdisjoint(titles_of_image(text) | titles_of_image(text, edited=True))
 
