@@ -48,10 +48,10 @@ def draw(
 ) -> Callable[[], list[bytes] | None]:
     """Begin to draw a chart; return a function that waits for the chart's files, and returns their content.
 
-    adopt  `Job.adopt`
+    adopt  see `Job.adopt`
     names  names of the chart's files: for light pages, for dark pages, and of the PDF, if a PDF is wanted
 
-    The returned function returns None if all files of the last report were adopted: they have the same mark."""
+    The returned function returns None if all files of the last report were adopted, since each has this chart's mark."""
     mark = mark_of(version, chart, *arguments)
     if all(adopt(name, functools.partial(is_marked, mark=mark)) for name in names):
         return lambda: None
