@@ -51,7 +51,7 @@ def draw(
     adopt  see `Job.adopt`
     names  names of the chart's files: for light pages, for dark pages, and of the PDF, if a PDF is wanted
 
-    The returned function returns None if all files of the last report were adopted, since each has this chart's mark."""
+    The returned function returns None if all files of the last report have this chart's mark and were adopted."""
     mark = mark_of(version, chart, *arguments)
     if all(adopt(name, functools.partial(is_marked, mark=mark)) for name in names):
         return lambda: None
