@@ -4,9 +4,9 @@
 colour: the median of its outermost line, channel by channel. The border's lines follow one another from the edge
 inward; in each, at least 98 % of the pixels are within TOLERANCE levels of the colour in every channel. The border ends
 at a sharp edge: let D be the mean difference of a line from the colour, by the channel that differs most. Among the
-WINDOW lines from the first line that is not the colour, the picture begins where D grows most from one line to the
-next, and D must grow by at least JUMP levels there, over one line or two. So a sky or a backdrop that fades into the
-picture is no border, and the blur and the ringing that scaling and JPEG leave along an edge do not move the edge.
+WINDOW lines from the first line that is not of the colour, the picture begins where D grows most from one line to the
+next. At this place, D must grow by at least JUMP levels over one line or two. So a sky or a backdrop that fades into
+the picture is no border, and the blur and the ringing that scaling and JPEG leave along an edge do not move the edge.
 
 The edges are examined in the order top, bottom, left, right, and then again until no edge has a border, since a picture
 may have bars inside a margin. If less than 1 - LARGEST of the width or of the height would remain, or all lines have

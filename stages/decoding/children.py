@@ -31,7 +31,7 @@ ALLOCATOR = {
     "MALLOC_MMAP_THRESHOLD_": str(1 << 26),
     "ARROW_DEFAULT_MEMORY_POOL": "system",
 }
-"""Environment of a child: glibc keeps the memory of one image for the next image, and pyarrow uses glibc.
+"""Environment of a child, so that glibc keeps the memory of one image for the next image, and pyarrow uses glibc.
 
 Dask's workers set MALLOC_TRIM_THRESHOLD_ so that memory returns to the system at once; with that value a child would
 spend a fifth of its time on new pages."""

@@ -87,7 +87,7 @@ def decode(data: bytes, options: DecodeOptions, name: bytes = b"") -> tuple[byte
         if error.problem in AMBIGUOUS and memory.ran_out(error):
             raise Unreadable(problems.MEMORY) from error
         raise
-    except Exception as error:  # decoders meet hostile bytes; an error concerns one image only
+    except Exception as error:  # hostile bytes cause errors of any kind; an error concerns one image only
         if memory.ran_out(error):
             raise Unreadable(problems.MEMORY) from error
         is_png = data.startswith(png.SIGNATURE)
@@ -132,7 +132,7 @@ def _decode(data: bytes, options: DecodeOptions, name: bytes, zoom: float = 1.0)
     scale = max(1, round(max(opened.width, opened.height) / max(opened.image.size))) << halvings
 
     def again() -> Image.Image:
-        whole = data[: known.end] if known else data  # with an end marker, libjpeg paints missing parts grey
+        whole = data[: known.end] if known else data  # no end marker, since libjpeg then paints missing parts grey
         fresh = open_image(whole, name, options.max_pixels, options.fast).image
         if options.fast:
             reduce(fresh, data, size)

@@ -35,7 +35,7 @@ class Flat(NamedTuple):
     """An image of 8 bits a value.
 
     transparent  share of the area that is transparent, 0 to 1
-    converted    the colours are sRGB already"""
+    converted    whether the colours are sRGB already"""
 
     image: Image.Image
     transparent: float = 0.0
@@ -59,8 +59,8 @@ def flatten(image: Image.Image, target: Target, raw: str = "") -> Flat:
 
     raw  Pillow's raw mode
 
-    More than 8 bits a value are scaled and rounded. 16-bit integers are scaled by 65,535, floats as in `wide.ends`,
-    and other integers, where values leave 0 to 255, from the least to the greatest value.
+    Values of more than 8 bits are scaled and rounded: 16-bit integers from 0 to 65,535, floats from the result of
+    `wide.ends`, and other integers, if some are outside 0 to 255, from the least to the greatest value.
 
     Raises:
         Unreadable: no conversion exists."""
@@ -100,7 +100,7 @@ def finish(small: Image.Image, target: Target) -> Image.Image:
 
 
 def _kept(target: Target) -> tuple[str, ...]:
-    """Return the modes that stay until colours are converted."""
+    """Return the modes that an image keeps until its colours are converted."""
     return ("RGB", "CMYK") if target.conversion else ()
 
 

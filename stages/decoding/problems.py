@@ -61,8 +61,7 @@ Such an image is retried only under a higher limit."""
 def needs(name: str, extra: str) -> Problem:
     """Return the problem of a format whose extra is not installed.
 
-    The sentence is stored with the results, so it does not depend on this machine: `fast-diff formats` says how to
-    install the extra here."""
+    The sentence is stored in results, so it holds on every machine; `fast-diff formats` prints how to install."""
     return Problem("unsupported", f"{name}: needs the extra {extra}; see fast-diff formats")
 
 

@@ -138,6 +138,6 @@ def should_retry(error: str | None, limit: float | None, limits: Mapping[str, fl
 
 
 def is_current(decoder: str | None) -> bool:
-    """Return whether a library of EXTRAS still has the version in `decoder`; else True."""
+    """Return whether a decoder has the installed version, or is not a library of EXTRAS."""
     library, _, version = (decoder or "").partition(" ")
     return library not in registry.EXTRAS or (version_of(library) or "missing") == version

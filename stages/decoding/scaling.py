@@ -21,7 +21,7 @@ class ValueRange:
     """The values of a wide image that become 0 and 255.
 
     start, end  values that become 0 and 255
-    low, high   least and greatest finite value; infinite values are clipped to them
+    low, high   least and greatest finite value, to which infinite values are clipped
     missing     the marker of missing data, which becomes black"""
 
     start: float

@@ -52,7 +52,7 @@ class Tray:
         return bool(begun == read)
 
     def begin_file(self, begun: int) -> None:
-        """Record that the child begins to read the next file; `begun` counts its files."""
+        """Record that the child begins to read its next file, which is number `begun`."""
         struct.pack_into("Q", self._memory, 0, begun)
 
     def begin_decoding(self) -> None:

@@ -27,7 +27,7 @@ FRAMES = {0xC0: False, 0xC1: False, 0xC2: True}
 STUFFING = b"\xff\0"
 """Bytes that begin no Huffman code: within a block the decoder consumes many; elsewhere the decoder skips all."""
 LEAD, STEPS = 8, 12
-"""Repetitions of STUFFING in the first step, since libjpeg looks eight bytes ahead; number of single steps after."""
+"""Repetitions of STUFFING in the first step, since libjpeg looks eight bytes ahead; number of further steps."""
 ZEROS = 8
 """Zero bytes that a scan without an end marker may end with; more zeros are the missing rest of a download."""
 VALUES = 3

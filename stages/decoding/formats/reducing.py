@@ -9,7 +9,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 DRAFT = 4
 """`decode: fast` decodes to at least DRAFT times the thumbnail's size; a smaller factor adds hundreds to an MSE."""
 HALVED = 16
-"""The same factor for JPEG 2000; it is larger, since each halving shifts pixels by up to half a pixel."""
+"""The factor for JPEG 2000, larger than DRAFT, since each halving shifts pixels by up to half a pixel."""
 
 
 def reduce(image: Image.Image, data: bytes, size: tuple[int, int]) -> int:

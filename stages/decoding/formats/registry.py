@@ -1,6 +1,6 @@
 """List the formats that can be read, and the library that reads each format.
 
-Every run imports this module, so the functions import Pillow themselves."""
+Every run imports this module, so only functions import Pillow."""
 
 from __future__ import annotations
 
