@@ -109,7 +109,7 @@ def kind_of(name: bytes) -> str:
 class FoundCompanions:
     """The companions of images, found in listings of folders.
 
-    names  by the path of each image with companions: the companions' names, as text of the column `companions`"""
+    names  values of the column `companions`, by the path of each image with companions"""
 
     def __init__(self, patterns: Iterable[str], ignore: Ignore | None) -> None:
         self.names: dict[bytes, str] = {}

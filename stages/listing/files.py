@@ -91,8 +91,8 @@ def _add_linked(walk: _Walk) -> None:
 class _Walk:
     """A walk through folders that lists each folder once.
 
-    Folders without links come first, then linked folders in path order. Thereby the choice among several links to one
-    folder does not depend on the order of a listing, and circular links end."""
+    Folders without links come first, then linked folders in path order. This order makes the choice among several links
+    to one folder independent of the order of a listing, and ends circular links."""
 
     def __init__(
         self,

@@ -78,7 +78,7 @@ def members(opened: OpenedFile, wanted: Wanted, beside: Wanted = lambda name: Fa
 
 
 class UniqueNames:
-    """Give each member of a container a unique name: the second member of a name gets the ending `#2`."""
+    """Unique names for the members of a container: the second member of a name gets the ending `#2`."""
 
     def __init__(self) -> None:
         self._seen: dict[bytes, int] = {}

@@ -109,7 +109,7 @@ def _empty(file: pq.ParquetFile, group: int, column: ImageColumn, rows: int) -> 
 
 
 def _values(file: pq.ParquetFile, group: int, columns: Sequence[str], rows: int) -> list[ValuesBeside]:
-    """Return the values of each row of a row group; no values without columns, None if a page is damaged."""
+    """Return the values of each row of a row group: nothing without `columns`, None if a page is damaged."""
     if not columns:
         return []
     try:

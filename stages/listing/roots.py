@@ -49,7 +49,7 @@ def _folder(path: str) -> str | tuple[int, ...]:
     A folder may be mounted under two paths. The identity includes times, since some systems number folders
     unreliably."""
     with contextlib.suppress(OSError, ValueError):
-        stat = os.stat(path)  # names of any bytes
+        stat = os.stat(path)  # raises ValueError for a name with NUL
         if S_ISDIR(stat.st_mode):
             return stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns
     return path

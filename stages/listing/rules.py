@@ -21,7 +21,7 @@ SLASH = ord("/")
 
 
 class Named(NamedTuple):
-    """The name and path of a file or folder, as the rules read them."""
+    """The name and path of a file or folder, which the rules match."""
 
     name: bytes
     path: bytes
@@ -32,7 +32,7 @@ class InputMarks:
     """Settings of single inputs in the config, by input.
 
     columns  the column that holds the images of a table or a list
-    folders  the folder that the relative paths of a list are relative to"""
+    folders  the folder at which the relative paths of a list begin"""
 
     columns: Mapping[str, str] = field(default_factory=dict)
     folders: Mapping[str, str] = field(default_factory=dict)

@@ -81,7 +81,7 @@ Roots = tuple[Annotated[str, BeforeValidator(_root), AfterValidator(absolute), W
 def _by_input(values: str, example: str) -> Any:
     """Return pydantic's field of a key that holds a value for some inputs.
 
-    `example` marks an input with a value."""
+    `example` is an input with such a value."""
     return Field(description=f"{values}, by input; the same as giving an input as {{{example}}}")
 
 
@@ -110,7 +110,7 @@ class ImageSets:
 class MeanSizes:
     """Mean sizes of the units of work.
 
-    The paths of the images determine where the images are cut."""
+    The paths of the images determine where a unit ends."""
 
     images: Annotated[
         Positive | Literal["auto"], Field(description="mean number of images that are decoded in one task")

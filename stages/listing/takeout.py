@@ -33,7 +33,7 @@ def titles_of_json(name: str) -> set[Title]:
 def titles_of_image(name: str, edited: bool = False) -> set[Title]:
     """Return the titles that an image may have in Takeout.
 
-    edited  take the image as an edited image, and return the titles of its original"""
+    edited  whether the image is an edited image, so that the titles of its original are returned"""
     return {(_key(text), number) for known, number in _whole_titles(name, edited) for text in (known, known[:LONGEST])}
 
 
@@ -54,7 +54,7 @@ def json_of(images: Iterable[bytes], others: Iterable[bytes]) -> Iterator[tuple[
 
 
 def is_json_of(name: str, image: bytes) -> bool:
-    """Return whether Takeout's JSON of an image, or of the original of an edited image, may have a name."""
+    """Return whether `name` may be the name of Takeout's JSON for an image, or for the image's original."""
     text = _text(image)
     return not titles_of_json(name).isdisjoint(titles_of_image(text) | titles_of_image(text, edited=True))
 
