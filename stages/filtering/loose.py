@@ -1,7 +1,7 @@
 """Link or copy loose files: the kept images of a folder, and the files that belong to these images.
 
-The files that belong to an image are its companions, which the run recorded, and the files in the image's folder whose
-names up to the first dot are the same, as in a WebDataset sample. A file that belongs only to removed images is
+Two kinds of files belong to an image: its companions, which the run recorded, and files in the same folder whose names
+equal the image's name up to the first dot, as in a WebDataset sample. A file that belongs only to removed images is
 removed, too. A hard link takes no space, but whoever changes the result in place also changes the source."""
 
 from __future__ import annotations
