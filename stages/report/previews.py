@@ -23,7 +23,7 @@ The kinds are: no preview, from the image, from the thumbnail, from camera RAW, 
 PreviewKey: TypeAlias = tuple[str, bool]
 """The digest of a file's bytes, and whether the file was decoded as camera RAW."""
 WRITERS = 16
-"""Previews that are written at the same time, since disks, and still more object stores, have a latency."""
+"""Number of previews that are written at the same time, since disks and object stores have a latency."""
 
 
 class Previews:

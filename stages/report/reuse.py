@@ -34,7 +34,7 @@ def marked(picture: bytes, mark: str) -> bytes:
 
 
 def is_marked(data: bytes, mark: str) -> bool:
-    """Return whether a picture is undamaged, and has a mark."""
+    """Return whether a picture is undamaged, and has the given mark."""
     begins = data.rfind(b"% " if data.startswith(PDF) else b"<!--")
     return begins > 0 and data == marked(data[:begins], mark)
 
