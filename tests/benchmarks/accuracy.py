@@ -44,7 +44,7 @@ Pair = frozenset[str]
 
 
 def resized(share: float) -> Variant:
-    """Return a variant: scaled, and saved as JPEG of quality 92."""
+    """Return a variant that is scaled, and saved as JPEG of quality 92."""
     return lambda image: (
         image.resize(tuple(max(1, round(share * side)) for side in image.size), Image.Resampling.LANCZOS),
         ".jpg",
@@ -53,12 +53,12 @@ def resized(share: float) -> Variant:
 
 
 def saved_as(ending: str, **arguments: Any) -> Variant:
-    """Return a variant: the same picture in another format."""
+    """Return a variant with the same picture in another format."""
     return lambda image: (image, ending, arguments)
 
 
 def turned(method: Image.Transpose) -> Variant:
-    """Return a variant: turned or mirrored."""
+    """Return a variant that is turned or mirrored."""
     return lambda image: (image.transpose(method), ".jpg", {"quality": 92})
 
 
@@ -192,7 +192,7 @@ def originals(folder: Path, count: int) -> list[Image.Image]:
         image.thumbnail((LARGEST, LARGEST))
         conversion, _ = conversion_of(image)
         image = conversion(image) if conversion else image
-        image.info.clear()  # else some kinds of variants would carry the profile, and some not
+        image.info.clear()  # else only some kinds of variants would carry the profile
         chosen.append(image)
         seen = np.append(seen, thumbnail[None], axis=0)
         if len(chosen) == count:

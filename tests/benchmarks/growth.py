@@ -5,8 +5,8 @@
 Makes IMAGES thumbnails (not timed), 64x64 RGB, with the spectrum and the spread of brightness and contrast of
 photographs; one in a hundred is a near-duplicate of another. Then runs hash, index, pairs and cluster with four turns
 and threshold 200 on two local workers, or on another `scheduler.kind`. Prints for each number of images the time, the
-peak memory of all processes together, the time of the pairs stage, and the exponents by which both times grew since the
-last number. Needs 15 kB of disk per image, below the current folder. Default: 4,000, 16,000, 64,000 and 256,000."""
+peak memory of all processes together, the time of the pairs stage, and the exponent of the growth of each time since
+the previous number. Needs 15 kB of disk per image, in the current folder. Default: 4,000, 16,000, 64,000, 256,000."""
 
 from __future__ import annotations
 

@@ -239,7 +239,7 @@ def brute(images: np.ndarray, one: Side, rotations: bool, threshold: float) -> f
 
 
 def hard(name: str, images: np.ndarray, rotations: bool, threshold: float) -> None:
-    """Print a line of the second table."""
+    """Print a line of the last table."""
     one, n = side(images), len(images)
     pairs = n * (n - 1) // 2
     exactly = brute(images, one, rotations, threshold)

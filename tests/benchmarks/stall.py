@@ -1,7 +1,8 @@
-"""Measure how long no task ends when workers are killed: `python -m tests.benchmarks.stall [KILLS] [IMAGES]` (10, 900)
+"""Measure how long no task ends when workers are killed: `python -m tests.benchmarks.stall [KILLS] [IMAGES]`
 
-Runs on two `dask worker` processes, and kills a worker every three seconds; the worker's nanny starts another. Prints
-the longest time without the end of a task, for this run and for a run without kills, and how many tasks began twice."""
+Runs on two `dask worker` processes, and kills a worker every three seconds, KILLS times (default: 10); the worker's
+nanny starts another. IMAGES is the number of images (default: 900). Prints the longest time without the end of a task,
+for this run and for a run without kills, and how many tasks began twice."""
 
 from __future__ import annotations
 

@@ -41,10 +41,10 @@ def crops(folders: Sequence[Path], count: int) -> np.ndarray:
 
 
 def synthesised(first: int, count: int) -> np.ndarray:
-    """Return `count` thumbnails of a series, from number `first` on, with the statistics of photographs.
+    """Return `count` thumbnails of a series, from number `first` on.
 
-    These are the spectrum, and the spread of brightness and contrast. Every hundredth thumbnail is a near-duplicate of
-    the thumbnail before."""
+    The thumbnails have the spectrum, and the spread of brightness and contrast, of photographs. Every hundredth
+    thumbnail is a near-duplicate of the thumbnail before."""
     random = np.random.default_rng(first)
     grey = random.normal(0, 1, (count, WAVES**2)).astype(np.float32)
     colour = random.normal(0, 0.5, (count, 3, WAVES**2)).astype(np.float32) + grey[:, None]
