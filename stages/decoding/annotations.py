@@ -1,6 +1,6 @@
-"""Find caption, keywords, people and rating of an image; date and place in XMP.
+"""Find the annotations of an image in EXIF, XMP and IPTC, and the date and the place in XMP.
 
-EXIF, XMP and IPTC are read. Broken metadata count as missing."""
+Broken metadata count as missing."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ EXIF = {
     0x9C9E: "keywords",
     0x4746: "rating",
 }
-"""ImageDescription, XPTitle, XPComment, XPSubject, XPKeywords and Rating."""
+"""Fields by EXIF tag: ImageDescription, XPTitle, XPComment, XPSubject, XPKeywords and Rating."""
 IPTC = {(2, 5): "caption", (2, 105): "caption", (2, 120): "caption", (2, 25): "keywords"}
-"""Object name, headline, caption and keywords."""
+"""Fields by IPTC tag: object name, headline, caption and keywords."""
 XMP = {
     "http://purl.org/dc/elements/1.1/ description": "caption",
     "http://purl.org/dc/elements/1.1/ title": "caption",
@@ -42,14 +42,14 @@ XMP = {
     "http://ns.adobe.com/exif/1.0/ DateTimeOriginal": TAKEN,
     "http://ns.adobe.com/photoshop/1.0/ DateCreated": TAKEN,
 }
-"""Properties of XMP: namespace and name."""
+"""Fields by XMP property, a namespace and a name."""
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns# "
 BY_CAMERA = re.compile(
     r"(?:\w+ )*digital camera|(?:sony|minolta|konica|kodak) dsc\w*|dcim\b.*|default|untitled", re.IGNORECASE
 )
 """Captions that cameras write themselves."""
 MOST_BYTES = 16 << 20
-"""Longest XMP that is read."""
+"""Greatest number of bytes of XMP that are read."""
 DEEPEST = 64
 """Greatest depth of nested XMP elements."""
 
@@ -59,7 +59,7 @@ class Annotations(NamedTuple):
 
     text   names of the FIELDS that have a value, separated by spaces; None without a value
     gps    whether XMP has a location
-    taken  capture date of XMP, without time zone"""
+    taken  capture date in XMP, without time zone"""
 
     text: str | None = None
     gps: bool = False

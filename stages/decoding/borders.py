@@ -4,9 +4,9 @@
 colour: the median of its outermost line, channel by channel. The border's lines follow one another from the edge
 inward; in each, at least 98 % of the pixels are within TOLERANCE levels of the colour in every channel. The border ends
 at a sharp edge: let D be the mean difference of a line from the colour, by the channel that differs most. Among the
-WINDOW lines from the first line that is not the colour, the picture begins where D grows most from one line to the
-next, and D must grow by at least JUMP levels there, over one line or two. So a sky or a backdrop that fades into the
-picture is no border, and the blur and the ringing that scaling and JPEG leave along an edge do not move the edge.
+WINDOW lines from the first line that is not of the colour, the picture begins where D grows most from one line to the
+next. At this place, D must grow by at least JUMP levels over one line or two. So a sky or a backdrop that fades into
+the picture is no border, and the blur and the ringing that scaling and JPEG leave along an edge do not move the edge.
 
 The edges are examined in the order top, bottom, left, right, and then again until no edge has a border, since a picture
 may have bars inside a margin. If less than 1 - LARGEST of the width or of the height would remain, or all lines have
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 TOLERANCE = 24
-"""Levels of 256. JPEG of quality 50 leaves ringing of 20 levels beside a sharp edge."""
+"""In levels of 256. JPEG of quality 50 leaves ringing of 20 levels beside a sharp edge."""
 ODD = 0.02
 """Share of a border line's pixels that may have another colour, such as dust on a scan."""
 JUMP = 24
@@ -47,7 +47,7 @@ class Box(NamedTuple):
 
 
 def picture_box(image: Image.Image) -> Box:
-    """Return the part inside the borders of a loaded image of 8 bits a value."""
+    """Return the box inside the borders of a loaded image of 8 bits a value."""
     whole = box = Box(0, 0, image.width, image.height)
     while True:
         before = box
@@ -91,9 +91,7 @@ def _border(image: Image.Image, box: Box, side: str) -> int:
 
 
 def _differences(lines: PixelLines, colour: PixelLines) -> PixelLines:
-    """Return each pixel's largest difference from a colour, (lines, pixels).
-
-    The largest difference is the largest over channels."""
+    """Return each pixel's difference from a colour, the largest over channels, (lines, pixels)."""
     found: PixelLines = np.abs(lines - colour).max(axis=2)
     return found
 

@@ -52,7 +52,7 @@ class Chunk:
 
     batch    number of the batch; files of one batch may have the same content
     files    fields of `Expected`; plain tuples are sent seven times as fast as named tuples
-    repeat   whether another file of the batch may have the same content
+    repeat   for each file, whether another file of the batch may have the same content
     storage  how URLs are opened; None: no file is a URL"""
 
     batch: int
@@ -66,8 +66,8 @@ class Seen(NamedTuple):
     """The result of one file: facts of the image, or a problem.
 
     decoder  library that decoded the image, or the missing library
-    fresh    whether the file was decoded, and the result not copied from a file with the same content
-    size     bytes of an image whose size the scan does not know"""
+    fresh    False: the file was not read, or its result is a copy from a file with the same content
+    size     bytes of the file if the scan does not know its size, else None"""
 
     facts: Facts | None = None
     problem: Problem | None = None
@@ -186,13 +186,13 @@ def _prepare(limits: Limits) -> list[str]:
     warnings.simplefilter("always", UserWarning)
     warnings.showwarning = lambda message, *_, **__: warned.append(str(message))
     encoding.prepare()
-    gc.freeze()  # else each collection scans the imported modules: 1/40 of the time of an icon
+    gc.freeze()  # else each garbage collection scans the imported modules: 1/40 of the time of an icon
     _limit_memory(limits.memory)
     return warned
 
 
 def _limit_memory(limit: int) -> None:
-    """Limit this process to `limit` bytes more than now, where possible."""
+    """Limit this process's memory to `limit` bytes more than now, where possible."""
     import resource
 
     try:

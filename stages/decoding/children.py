@@ -24,14 +24,14 @@ from stages.decoding.tray import Tray
 LINGER = 5.0
 """Timeout in seconds for a child to exit after the child has closed the connection."""
 PATIENCE = 30.0
-"""Seconds after its time limit at which the parent kills a child that ignored the alarm."""
+"""Seconds that the parent waits after a file's time limit before killing a child that ignored the alarm."""
 
 ALLOCATOR = {
     "MALLOC_TRIM_THRESHOLD_": str(1 << 28),
     "MALLOC_MMAP_THRESHOLD_": str(1 << 26),
     "ARROW_DEFAULT_MEMORY_POOL": "system",
 }
-"""Environment of a child: glibc keeps the memory of one image for the next image, and pyarrow uses glibc.
+"""Environment of a child, so that glibc keeps the memory of one image for the next image, and pyarrow uses glibc.
 
 Dask's workers set MALLOC_TRIM_THRESHOLD_ so that memory returns to the system at once; with that value a child would
 spend a fifth of its time on new pages."""
@@ -103,7 +103,7 @@ class Child:
     def receive(self, size: int) -> list[tuple[Seen, bytes | None]]:
         """Return the results of the next files, at least one, in order.
 
-        size  bytes of a thumbnail
+        size  size of a thumbnail in bytes
 
         Raises:
             Died: the child has died or was killed."""
@@ -154,9 +154,7 @@ class Child:
 
 
 def _ended(process: subprocess.Popen[bytes]) -> int:
-    """Return the exit code of a child that closed the connection.
-
-    A child that stays is killed."""
+    """Return the exit code of a child that closed the connection; kill a child that still runs."""
     try:
         return process.wait(LINGER)
     except subprocess.TimeoutExpired:
@@ -173,7 +171,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 class Idle:
     """Idle children, kept for the next batch of this process.
 
-    The pool keeps one child more than the most batches that ever ran at the same time, for the next lane. The most
+    The pool keeps as many children as batches ever ran at the same time, and one more for the next lane. The most
     recently used children are kept: otherwise children with the limits of an earlier run would fill the pool, and each
     task would start a child."""
 

@@ -64,9 +64,7 @@ def _transform(profile: ImageCms.ImageCmsProfile, mode: str) -> ImageCms.ImageCm
 
 
 def _converted(transform: Callable[[str], ImageCms.ImageCmsTransform], image: Image.Image) -> Image.Image:
-    """Return the picture in sRGB.
-
-    The picture is unchanged where the profile is for another colour space."""
+    """Return a picture in sRGB, or unchanged where the profile is for another colour space."""
     try:
         return ImageCms.applyTransform(image, transform(image.mode)) or image
     except (ImageCms.PyCMSError, ValueError):

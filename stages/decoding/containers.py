@@ -1,7 +1,7 @@
-"""Read images inside containers by few large reads, in the order of their bytes.
+"""Read images inside containers with few large reads, in the order of their bytes.
 
-A process keeps containers open for the members that follow. The caller names the next members in
-`OpenContainers.expect`, so that one read covers neighbours, up to WINDOW bytes."""
+A process keeps containers open for later members. The caller announces the next members to `OpenContainers.expect`,
+so that one read of up to WINDOW bytes covers neighbouring members."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ LOCAL_HEADER = struct.Struct("<4sHHHHHLLLHH")
 """A local header of zip: signature, eight fields that the directory repeats, lengths of the name and of extra data."""
 SIGNATURE = b"PK\x03\x04"
 EXTRA = 512
-"""Bytes for the name and the extra data of a local header that are read along with a member."""
+"""Bytes that are read along with a member, for the name and the extra data of its local header."""
 STORED, DEFLATED, BZIP2 = 0, 8, 12
 METHODS = frozenset({STORED, DEFLATED, BZIP2})
-"""Methods of compression in a zip that are read."""
+"""Compression methods of zip members that can be read."""
 
 
 class Extent(NamedTuple):
@@ -42,7 +42,7 @@ class Extent(NamedTuple):
 
 
 def _extent(place: Location, size: int) -> Extent | None:
-    """Return the extent of a member; None in a compressed tar or a Parquet file."""
+    """Return the extent of a member; None for a member of a compressed tar or a Parquet file."""
     if place.kind == "raw":
         return Extent(place.numbers[0], place.numbers[0] + size)
     if place.kind == "zip":
@@ -52,9 +52,9 @@ def _extent(place: Location, size: int) -> Extent | None:
 
 
 def reading_order(files: list[Expected]) -> list[int]:
-    """Return the numbers of files in the order in which reading is fastest.
+    """Return the indices of files in the order in which reading is fastest.
 
-    All members of a container come at the place of the first member, in the order of the container."""
+    The members of a container follow one another in the order of their bytes, from the container's first index on."""
     first: dict[bytes, int] = {}
     keys: list[tuple[int, tuple[int, ...], int]] = []
     for number, file in enumerate(files):
@@ -68,7 +68,7 @@ def reading_order(files: list[Expected]) -> list[int]:
 
 
 class OpenContainers:
-    """The containers that a process reads members of."""
+    """The containers that a process keeps open."""
 
     def __init__(self) -> None:
         self._opened: OrderedDict[bytes, OpenedFile] = OrderedDict()
@@ -98,7 +98,7 @@ class OpenContainers:
             self._spans |= dict.fromkeys(starts, whole)
 
     def opened(self, name: bytes) -> OpenedFile:
-        """Return a container, opened. Raises OSError."""
+        """Return an open container. Raises OSError."""
         if name in self._opened:
             self._opened.move_to_end(name)
             return self._opened[name]
@@ -138,7 +138,7 @@ def read_member(
 ) -> tuple[bytes, str]:
     """Return a member's bytes and their SHA-256 in hex.
 
-    containers  None: the container is opened for this member alone
+    containers  containers that stay open; None: the container is opened for this member alone
 
     Raises:
         Unreadable: the member can't be read, its container has changed, or the member is too large."""
@@ -173,7 +173,7 @@ def _whole(data: bytes, size: int) -> bytes:
 
 
 def _from_stream(opened: OpenedFile, start: int, size: int) -> bytes:
-    """Return a member of a compressed tar; continue the stream after the last member."""
+    """Return a member of a compressed tar; the stream stays open for the next member."""
     try:
         stream = opened.stream(decompressed)
         stream.seek(start)
@@ -182,14 +182,14 @@ def _from_stream(opened: OpenedFile, start: int, size: int) -> bytes:
         raise
     except MemoryError as error:
         raise Unreadable(problems.MEMORY) from error
-    except Exception as error:  # decompressors meet hostile bytes
+    except Exception as error:  # hostile bytes make decompressors raise errors of many kinds
         if is_of_storage(error):
             raise
         raise Unreadable(problems.MEMBER_BROKEN) from error
 
 
 def _unpacked(opened: OpenedFile, data: bytes, place: Location, size: int) -> bytes:
-    """Return the bytes of a member of a zip, from its local header and what follows."""
+    """Return the content of a zip member; `data` starts at the member's local header."""
     start, packed, method, crc = place.numbers
     if len(data) < LOCAL_HEADER.size or not data.startswith(SIGNATURE):
         raise Unreadable(problems.MEMBER_BROKEN)
@@ -210,7 +210,7 @@ def _unpacked(opened: OpenedFile, data: bytes, place: Location, size: int) -> by
 
 
 def _decompressed(raw: bytes, method: int, size: int) -> bytes:
-    """Return decompressed bytes, at most one more than `size`."""
+    """Return the content of a zip member; decompression stops after `size` + 1 bytes."""
     if method == STORED:
         return raw
     if method == DEFLATED:

@@ -26,7 +26,7 @@ from stages.decoding.options import DecodeOptions
 from stages.decoding.problems import Problem, Unreadable
 
 ODD_FILE = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
-"""Warning filter for Pillow's remarks on odd files: an exception of Pillow is recorded anyway."""
+"""Warning filter that hides Pillow's warnings about odd files; Pillow's exceptions are recorded anyway."""
 REDUCING_GAP = 4.0
 AMBIGUOUS = (problems.NO_IMAGE, problems.TRUNCATED, problems.UNSUPPORTED)
 """Problems that a decoder may report although the cause is exhausted memory."""
@@ -78,7 +78,7 @@ def decode(data: bytes, options: DecodeOptions, name: bytes = b"") -> tuple[byte
     Raises:
         Unreadable: the image can't be decoded."""
     keep_quiet()
-    # Pillow raises at twice this number, for images inside an image (icons); this module checks `max_pixels` itself.
+    # Pillow raises at twice this number, which matters for images inside icons; `open_image` checks `max_pixels`.
     Image.MAX_IMAGE_PIXELS = options.max_pixels
     memory.forget()
     try:
@@ -87,7 +87,7 @@ def decode(data: bytes, options: DecodeOptions, name: bytes = b"") -> tuple[byte
         if error.problem in AMBIGUOUS and memory.ran_out(error):
             raise Unreadable(problems.MEMORY) from error
         raise
-    except Exception as error:  # decoders meet hostile bytes; an error concerns one image only
+    except Exception as error:  # hostile bytes cause errors of any kind; an error concerns one image only
         if memory.ran_out(error):
             raise Unreadable(problems.MEMORY) from error
         is_png = data.startswith(png.SIGNATURE)
@@ -114,7 +114,7 @@ def keep_quiet() -> None:
 def _decode(data: bytes, options: DecodeOptions, name: bytes, zoom: float = 1.0) -> tuple[bytes, Facts]:
     """Return the thumbnail and the facts of an image, or raise any exception of a decoder.
 
-    zoom  factor by which the decoder's target is wider and higher than the thumbnail needs"""
+    zoom  factor by which the decoder's target size exceeds the thumbnail's size in both directions"""
     opened = open_image(data, name, options.max_pixels, options.fast)
     kind, raw = opened.format, _raw_mode(opened.image)
     # Decoding a TIFF removes its EXIF. Reading a PNG's EXIF decodes the pixels, and an error in the pixels would look
@@ -132,7 +132,7 @@ def _decode(data: bytes, options: DecodeOptions, name: bytes, zoom: float = 1.0)
     scale = max(1, round(max(opened.width, opened.height) / max(opened.image.size))) << halvings
 
     def again() -> Image.Image:
-        whole = data[: known.end] if known else data  # with an end marker, libjpeg paints missing parts grey
+        whole = data[: known.end] if known else data  # no end marker, since libjpeg then paints missing parts grey
         fresh = open_image(whole, name, options.max_pixels, options.fast).image
         if options.fast:
             reduce(fresh, data, size)
@@ -200,9 +200,7 @@ def _in_full_size(box: Box, size: tuple[int, int], full: tuple[int, int]) -> Box
 def _loaded(
     image: Image.Image, data: bytes, known: jpeg.Layout | None, options: DecodeOptions, again: Callable[[], Image.Image]
 ) -> tuple[Image.Image, str]:
-    """Return the image with decoded pixels, and a note.
-
-    The note is empty unless only a part of the pixels is readable."""
+    """Return the image with decoded pixels, and a note if only a part of the pixels is readable."""
     try:
         if known and isinstance(image, JpegImageFile):
             jpeg.load(image, data, known)
@@ -220,9 +218,7 @@ def _loaded(
 
 
 def _raw_mode(image: Image.Image) -> str:
-    """Return Pillow's raw mode: the layout of samples in the file.
-
-    The raw mode is empty where unknown."""
+    """Return Pillow's raw mode, the layout of samples in the file; empty where unknown."""
     tiles = getattr(image, "tile", None)
     arguments = tiles[0][3] if tiles else ""
     first = arguments[0] if isinstance(arguments, tuple | list) and arguments else arguments

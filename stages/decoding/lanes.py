@@ -1,6 +1,4 @@
-"""Keep decoding processes busy.
-
-A crash, a hang or exhausted memory costs one file.
+"""Decode files in several child processes; a crash, a hang or exhausted memory costs one file.
 
 A lane is a child process with two chunks of files queued, so that the child never waits. A task has one lane. While
 cores of the machine are idle, a task opens more lanes, so that a single partition, and the last partition of a large
@@ -28,13 +26,13 @@ from stages.decoding.problems import Problem
 from stages.decoding.sources import Expected
 
 CHUNK_FILES, CHUNK_BYTES = 128, 1 << 19
-"""Files, and bytes of files, that a child receives at a time: some 20 ms of work."""
+"""Number and total bytes of the files that a child receives at a time: some 20 ms of work."""
 TURN = 0.5
 """Seconds after which an additional lane checks again whether its core is idle."""
 LOOK = 0.05
 """Seconds between two searches for an idle core."""
 WORTH = 16
-"""Chunks left above which another lane pays for starting a child; with an idle child, one chunk is enough."""
+"""Chunks that must be left to make starting a child worthwhile; an idle child is worthwhile for one chunk."""
 Decoded: TypeAlias = tuple[int, Seen, bytes | None]
 
 
@@ -48,7 +46,7 @@ _batches = itertools.count()
 
 
 class Lanes:
-    """One batch of files to decode; iterating yields results in order of arrival.
+    """One batch of files to decode; iteration yields results in order of arrival.
 
     A result is the file's number, the facts or the problem, and the thumbnail.
 
@@ -93,7 +91,7 @@ class Lanes:
                     lane.join()
 
     def _open_lanes(self, lanes: list[threading.Thread]) -> None:
-        """Keep one lane open, and more while cores are idle and files are left."""
+        """Open a lane if none is running, and more lanes while cores are idle and files are left."""
         while self._chunks:
             alive = any(lane.is_alive() for lane in lanes)
             worth = len(self._chunks) > WORTH or idle.has(self._limits)
@@ -118,7 +116,7 @@ class Lanes:
             self._answers.put(error)
 
     def _lane(self, until: float = math.inf) -> None:
-        """Keep one child busy until no file is left, or time is up."""
+        """Keep one child busy until no file is left, or the clock passes `until`."""
         waiting: deque[int] = deque()
         child, last = None, 0
         try:
@@ -191,10 +189,10 @@ def decode_one(file: Expected, options: DecodeOptions, limits: Limits) -> tuple[
 
 
 def _chunks(files: Sequence[Expected], order: Sequence[int]) -> Iterator[list[int]]:
-    """Yield numbers of files in chunks.
+    """Yield the numbers of files in chunks.
 
     Files of equal size are in one chunk, since they may have the same content. Members of a container are in the order
-    of the container; where the container lies behind a URL, one request gets a chunk."""
+    of the container. One request gets a whole chunk of a container behind a URL."""
     first: dict[int, int] = {}
     keys = [
         (place if files[number].location else first.setdefault(files[number].size, place), place)

@@ -1,7 +1,7 @@
-"""Write and read where an image lies inside a container file.
+"""Read the texts that say where an image lies inside a container file.
 
 A location is a short text, such as `zip:21:4096:1200:8:99`: its kind, the length in bytes of the container's name in
-front of `!/`, and numbers by kind:
+front of `!/`, and numbers that depend on the kind:
 
     raw      offset of the image's bytes in the file: members of a tar, rows of an Arrow file
     stream   offset in the decompressed stream: members of a compressed tar
@@ -17,7 +17,7 @@ from typing import NamedTuple
 from stages.decoding import problems
 
 SEPARATOR = b"!/"
-"""Between the name of a container and the name of a member."""
+"""Separates the name of a container from the name of a member."""
 TARS = (b".tar", b".tar.gz", b".tgz", b".tar.bz2", b".tbz2", b".tar.xz", b".txz")
 ZIPS = (b".zip", b".cbz")
 PARQUETS = (b".parquet", b".pq")
@@ -41,7 +41,7 @@ BROKEN = {
 
 
 class Location(NamedTuple):
-    """Where an image lies: kind, name of the container, and numbers of the kind."""
+    """Where an image lies: the kind, the name of the container, and the numbers as text."""
 
     kind: str
     container: bytes
@@ -59,7 +59,7 @@ class Location(NamedTuple):
 
 
 def is_container(name: bytes) -> bool:
-    """Return whether a file is a container by its name."""
+    """Return whether a file's name has the ending of a container."""
     return name.lower().endswith((*TARS, *ZIPS, *PARQUETS, *ARROWS))
 
 
@@ -75,7 +75,7 @@ def container_length(text: str) -> int:
 
 
 def container_of(path: bytes, text: str | None) -> bytes | None:
-    """Return the name of an image's container; None for a file of its own."""
+    """Return the name of an image's container; None for an image outside containers."""
     return location_of(path, text).container if text else None
 
 

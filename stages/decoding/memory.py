@@ -1,7 +1,7 @@
 """Detect exhausted memory.
 
-Decoders in C report a failed allocation as broken data, but leave `errno` set. `errno` is per thread, so the result
-covers the calls of the current thread since `forget`."""
+Decoders in C report a failed allocation as broken data, but leave `errno` set. `errno` is per thread, so `ran_out`
+covers only calls in the current thread since `forget`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNLOADED = ("failed to map segment", "cannot allocate memory")
 
 @functools.cache
 def _location() -> Any:
-    """Return the C library's function for the address of `errno`, or None."""
+    """Return the C function that returns the address of `errno`, or None if unknown."""
     library = ctypes.CDLL(None)
     for name in LOCATIONS:
         if hasattr(library, name):
@@ -35,9 +35,7 @@ def forget() -> None:
 
 
 def ran_out(error: BaseException) -> bool:
-    """Return whether an error comes from exhausted memory since `forget`.
-
-    Only calls in this thread count."""
+    """Return whether an error comes from exhausted memory, in this thread since `forget`."""
     if isinstance(error, MemoryError):
         return True
     if isinstance(error, ImportError) and any(words in str(error).lower() for words in UNLOADED):

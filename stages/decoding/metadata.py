@@ -28,11 +28,11 @@ UNDONE_BY = {6: 8, 8: 6}
 """Orientations that undo each other; every other orientation undoes itself."""
 TAKEN = (Base.DateTimeOriginal, Base.DateTimeDigitized)
 LETTERS = 100
-"""Maximal length of a text field of EXIF; longer texts are cut off."""
+"""Greatest length of a text field of EXIF; longer texts are cut off."""
 
 BIG_TIFF = 43
 MANY_PAGES = 1_000_000
-"""Maximal number of pages of a TIFF; a crafted file could exhaust memory."""
+"""Greatest number of pages that are counted in a TIFF; a crafted file could exhaust memory."""
 EXIF = frozenset({"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"})
 """Keys of Pillow's `info` that may hold EXIF; TIFFs hold EXIF without a key."""
 
@@ -55,11 +55,11 @@ def orientation(image: Image.Image) -> int:
 class Origin(NamedTuple):
     """The origin of an image, and the annotations that people have written.
 
-    taken        time by the camera's clock, without time zone: of EXIF, else of XMP
+    taken        capture time by the camera's clock, without time zone, from EXIF or else XMP
     camera       make and model
     software     program that wrote the file
     gps          whether EXIF or XMP has a location
-    annotations  names of fields that people write, see `annotations.FIELDS`"""
+    annotations  names of the `annotations.FIELDS` that have a value"""
 
     taken: datetime | None = None
     camera: str | None = None
@@ -94,9 +94,7 @@ def _part(exif: Image.Exif, part: IFD) -> Mapping[int, Any]:
 
 
 def _text(exif: Mapping[int, Any], tag: int) -> str:
-    """Return a text field of EXIF as one line.
-
-    The text is empty where the field is missing or broken."""
+    """Return a text field of EXIF as one line; empty where the field is missing or broken."""
     try:
         found = exif.get(tag) or ""
     except Exception:  # broken metadata count as missing
@@ -131,7 +129,7 @@ def frames(image: Image.Image) -> int | None:
 def pages(data: bytes) -> int | None:
     """Return the number of pages of a TIFF, or None where the number is unknown.
 
-    Pillow would parse all tags of each page."""
+    Pillow's count would parse all tags of each page."""
     try:
         return _pages(data)
     except struct.error:

@@ -23,7 +23,7 @@ BUFFER = 1 << 18
 
 
 class OpenedFile:
-    """A file that is kept open.
+    """A file that stays open.
 
     Raises:
         OSError: the file can't be opened.
@@ -45,14 +45,12 @@ class OpenedFile:
 
     @cached_property
     def entry(self) -> Entry:
-        """Return size, time and tag of a file behind a URL, requested once.
-
-        Raises OSError."""
+        """Return size, time and tag of a file behind a URL; one request is sent. Raises OSError."""
         return entry_of(retried(lambda: self._system.info(self._path), self.name.decode()))
 
     @property
     def size(self) -> int:
-        """Return the bytes of the file. Raises OSError."""
+        """Return the size of the file in bytes. Raises OSError."""
         return os.fstat(self._number).st_size if self.is_local else self.entry.size
 
     def stamp(self, trust: str) -> str:
@@ -66,7 +64,7 @@ class OpenedFile:
         return self.entry.tag or str(self.entry.mtime_ns)
 
     def has_stamp(self, stamp: str, trust: str) -> bool:
-        """Return whether the file has a size and a stamp, given as `size/stamp`.
+        """Return whether the file has the size and the stamp in `stamp`, a text `size/stamp`.
 
         With `trust: bytes`, only the size is compared, since a digest would need the whole file. Raises OSError."""
         size, _, rest = stamp.partition("/")
@@ -80,9 +78,9 @@ class OpenedFile:
         return whole.hexdigest()
 
     def read(self, start: int, end: int, together: tuple[int, int] | None = None) -> bytes:
-        """Return bytes of the file, fewer at its end.
+        """Return the bytes from `start` to `end`; fewer at the end of the file.
 
-        together  a larger range that includes the next reads; one request gets the whole range
+        together  a range that also covers the next reads; one request gets the whole range
 
         Raises:
             OSError: the file can't be read."""
@@ -107,7 +105,7 @@ class OpenedFile:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def stream(self, wrapped: Callable[[BinaryIO], BinaryIO]) -> BinaryIO:
-        """Return the file's stream, which `wrapped` makes once and which stays open."""
+        """Return the file's stream; `wrapped` makes the stream on the first call."""
         if self._stream is None:
             self._stream = wrapped(self.file())
         return self._stream
@@ -115,7 +113,7 @@ class OpenedFile:
     def file(self, buffer: int = BUFFER) -> BinaryIO:
         """Return a file object with a position of its own.
 
-        buffer  bytes that are read at a time from a local file; a request behind a URL gets BLOCK bytes
+        buffer  bytes per read of a local file; a request for a file behind a URL gets BLOCK bytes
 
         Raises:
             OSError: the file can't be read."""
@@ -148,7 +146,7 @@ class _Raw(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._opened.size}[whence]
         if base + offset < 0:
-            raise OSError("negative position")  # as a file does; zipfile relies on it
+            raise OSError("negative position")  # zipfile relies on the OSError that files raise
         self._place = base + offset
         return self._place
 

@@ -29,7 +29,7 @@ class DecodeOptions:
 class Limits:
     """Limits of a decoding process.
 
-    memory   bytes beyond the process's own code
+    memory   bytes beyond the memory of a process that has just started
     seconds  time for one file
     plugins  modules that register further formats with Pillow"""
 
@@ -39,5 +39,5 @@ class Limits:
 
     @property
     def recurring(self) -> dict[str, float]:
-        """Return the limits under which an error recurs, by parameter of the stage."""
+        """Return the limits that may cause errors, by the name of the stage's parameter."""
         return {"max_memory": self.memory, "timeout": self.seconds}

@@ -1,6 +1,6 @@
 """Convert an image of any mode to 8 bits a value: L, RGB or RGBA.
 
-Images without alpha lie on a background."""
+In L and RGB, a background shows through transparent pixels."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Flat(NamedTuple):
     """An image of 8 bits a value.
 
     transparent  share of the area that is transparent, 0 to 1
-    converted    the colours are sRGB already"""
+    converted    whether the colours are sRGB already"""
 
     image: Image.Image
     transparent: float = 0.0
@@ -43,7 +43,7 @@ class Flat(NamedTuple):
 
 
 class Target(NamedTuple):
-    """The result of a conversion.
+    """The wanted result of a conversion.
 
     mode        Pillow's mode
     background  RGB under transparent pixels
@@ -55,14 +55,12 @@ class Target(NamedTuple):
 
 
 def flatten(image: Image.Image, target: Target, raw: str = "") -> Flat:
-    """Return a loaded image as L, RGB, RGBA or CMYK.
-
-    The result is CMYK where colours are converted later.
+    """Return a loaded image as L, RGB or RGBA, or as CMYK if colours are converted later.
 
     raw  Pillow's raw mode
 
-    More than 8 bits a value are scaled and rounded. 16-bit integers are scaled by 65,535, floats as in `wide.ends`,
-    and other integers, where values leave 0 to 255, from the least to the greatest value.
+    Values of more than 8 bits are scaled and rounded: 16-bit integers from 0 to 65,535, floats from the result of
+    `wide.ends`, and other integers, if some are outside 0 to 255, from the least to the greatest value.
 
     Raises:
         Unreadable: no conversion exists."""
@@ -102,7 +100,7 @@ def finish(small: Image.Image, target: Target) -> Image.Image:
 
 
 def _kept(target: Target) -> tuple[str, ...]:
-    """Return the modes that stay until colours are converted."""
+    """Return the modes that an image keeps until its colours are converted."""
     return ("RGB", "CMYK") if target.conversion else ()
 
 
@@ -145,9 +143,7 @@ def _converted(image: Image.Image, grey: bool, conversion: Conversion) -> Image.
 
 @functools.lru_cache(maxsize=8)
 def _ground(size: tuple[int, int], colour: tuple[int, int, int]) -> Image.Image:
-    """Return the background under transparent pixels.
-
-    The image is shared, so never modify the image."""
+    """Return the background under transparent pixels, a shared image that nothing modifies."""
     return Image.new("RGBA", size, (*colour, 255))
 
 

@@ -1,4 +1,4 @@
-"""List the reasons why an image can't be read: a stable code and a sentence."""
+"""List the reasons why an image can't be read, each with a stable code and a sentence."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ Such an image is retried only under a higher limit."""
 def needs(name: str, extra: str) -> Problem:
     """Return the problem of a format whose extra is not installed.
 
-    The sentence is part of the results, so how to install the extra on this machine is left to `fast-diff formats`."""
+    The sentence is stored in results, so it holds on every machine; `fast-diff formats` prints how to install."""
     return Problem("unsupported", f"{name}: needs the extra {extra}; see fast-diff formats")
 
 
 class Unreadable(Exception):
-    """An error of one image.
+    """Signal that one image can't be read.
 
-    decoder  the library to install, where one is missing"""
+    decoder  the missing library, if any"""
 
     def __init__(self, problem: Problem, decoder: str | None = None) -> None:
         super().__init__(problem.sentence)

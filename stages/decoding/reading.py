@@ -19,7 +19,7 @@ def read(file: Expected, trust: str, max_bytes: int, containers: OpenContainers 
 
     A file is opened and read once.
 
-    containers  keeps containers open for the next members; None: a container is opened for this member alone
+    containers  containers that stay open; None: the container is opened for this member alone
 
     Raises:
         Unreadable: the file can't be read, has changed, or is too large."""

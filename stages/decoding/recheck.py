@@ -19,7 +19,7 @@ SCAN = ("path", "path_bytes", "set", "bytes", "stamp", "location")
 
 
 def names_of(table: pa.Table) -> list[bytes]:
-    """Return the true name of each file."""
+    """Return the name of each file as bytes."""
     return cast("list[bytes]", pc.coalesce(table["path_bytes"], table["path"].cast(pa.binary())).to_pylist())
 
 

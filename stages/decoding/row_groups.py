@@ -22,7 +22,7 @@ BUFFER = 1 << 20
 class RowReader:
     """The rows of one column of a Parquet file.
 
-    Callers request rows in ascending order; any other order reads a row group again. Rows behind a damaged page of a
+    Callers request rows in ascending order; any other order reads a row group again. Rows after a damaged page of a
     row group can't be read."""
 
     def __init__(self, opened: OpenedFile) -> None:
@@ -35,10 +35,10 @@ class RowReader:
         self._first = 0
 
     def value(self, group: int, row: int, column: int) -> bytes:
-        """Return the bytes in a row; empty where the row has none.
+        """Return the image bytes of a row; empty where the row has none.
 
         Raises:
-            Exception: the row lies in a damaged page, or behind one."""
+            Exception: the row lies in a damaged page of its row group, or after such a page."""
         if row >= self._damaged.get((group, column), row + 1):
             raise ValueError("damaged page")
         try:

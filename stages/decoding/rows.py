@@ -65,7 +65,7 @@ ThumbnailRow: TypeAlias = tuple[FileFacts, bytes | None]
 
 
 def facts_of(seen: Seen, limits: Mapping[str, float]) -> FileFacts:
-    """Return a file's facts, without values computed from the pixels.
+    """Return a file's row of facts.
 
     limits  values of the limits in LIMITED"""
     if (problem := seen.problem) is not None:
@@ -80,23 +80,23 @@ def facts_of(seen: Seen, limits: Mapping[str, float]) -> FileFacts:
         )
     assert seen.facts is not None
     facts = seen.facts._asdict()
-    return FileFacts(**facts | _besides(seen, seen.facts))
+    return FileFacts(**facts | _result_fields(seen, seen.facts))
 
 
-def _besides(seen: Seen, facts: Facts) -> dict[str, Any]:
+def _result_fields(seen: Seen, facts: Facts) -> dict[str, Any]:
     return {"digest": seen.digest, "decoder": seen.decoder, "note": facts.note or None, "bytes": seen.size}
 
 
 def keys_of(table: pa.Table) -> list[FileKey]:
-    """Return what identifies the state of each image.
+    """Return the path, the size and the stamp of each image.
 
-    The size counts only where the scan knows the size."""
+    The size is 0 where the scan does not know the size."""
     rows = zip(*(table[name].to_pylist() for name in REUSE), strict=True)
     return [(path, 0, stamp) if unsized(stamp) else (path, size, stamp) for path, size, stamp in rows]
 
 
 def in_order(rows: list[ThumbnailRow | None], found: Iterator[tuple[int, ThumbnailRow]]) -> Iterator[ThumbnailRow]:
-    """Yield all rows in order, each as soon as all earlier rows are known."""
+    """Yield all rows in order; `found` fills the gaps (None) in `rows`, in any order."""
     for number, row in enumerate(rows):
         while row is None:
             place, rows[place] = next(found)
@@ -108,9 +108,7 @@ def in_order(rows: list[ThumbnailRow | None], found: Iterator[tuple[int, Thumbna
 def known_rows(
     keys: Sequence[FileKey], tables: Iterable[pa.Table], distrust: Container[str], limits: Mapping[str, float]
 ) -> dict[FileKey, ThumbnailRow]:
-    """Return the rows of earlier artifacts that are still valid.
-
-    Rows are found by the state of the file.
+    """Return the rows of earlier artifacts that are still valid for the files of `keys`.
 
     tables    earlier artifacts
     distrust  paths whose rows are not reused
@@ -130,7 +128,7 @@ def known_rows(
 def should_retry(error: str | None, limit: float | None, limits: Mapping[str, float]) -> bool:
     """Return whether a retry may succeed.
 
-    The error must be transient, or its limit must be higher now.
+    The error must be transient. If the error came from a limit, the limit must be higher now.
 
     limit   the limit of the failed attempt
     limits  values of the limits in LIMITED"""
@@ -140,6 +138,6 @@ def should_retry(error: str | None, limit: float | None, limits: Mapping[str, fl
 
 
 def is_current(decoder: str | None) -> bool:
-    """Return whether the libraries on this machine would give the same row."""
+    """Return whether a decoder has the installed version, or is not a library of EXTRAS."""
     library, _, version = (decoder or "").partition(" ")
     return library not in registry.EXTRAS or (version_of(library) or "missing") == version

@@ -19,9 +19,7 @@ LEAST = 0.5
 
 
 def salvage(reopened: Callable[[], Image.Image], background: tuple[int, int, int]) -> tuple[Image.Image, float]:
-    """Return the readable part of an image, and its share.
-
-    The rest has the background's colour.
+    """Return the image with its lost pixels in the background's colour, and the readable share.
 
     The image is decoded twice, on black and on white: pixels that differ were never written. A progressive JPEG
     writes nothing before its end, so an end marker is added; pixels that no scan has reached are then the grey of
@@ -59,7 +57,7 @@ def _decoded(image: Image.Image, fill: int) -> Image.Image:
 
 
 def _lost(on_black: Image.Image, on_white: Image.Image) -> Image.Image:
-    """Return where two pictures differ: 255 there, else 0."""
+    """Return a mask: 255 where two pictures differ, else 0."""
     lost = Image.new("L", on_black.size)
     differences = ImageChops.difference(_raw(on_black), _raw(on_white))
     for band in differences.split():
@@ -68,7 +66,7 @@ def _lost(on_black: Image.Image, on_white: Image.Image) -> Image.Image:
 
 
 def _grey(image: Image.Image) -> Image.Image:
-    """Return where a JPEG shows the grey of blocks without data: 255 there, else 0."""
+    """Return a mask: 255 where a JPEG shows the grey of blocks without data, else 0."""
     return ImageChops.invert(_lost(image, _filled(image, NO_DATA)))
 
 
@@ -79,7 +77,7 @@ def _filled(image: Image.Image, value: int) -> Image.Image:
 
 
 def _raw(image: Image.Image) -> Image.Image:
-    """Return the stored values of an image: indices of a palette, halves of 16 bits."""
+    """Return the stored values of an image as 8 bits: a palette image yields its indices."""
     if image.mode == "P":
         return Image.frombytes("L", image.size, image.tobytes())
     return image.convert("L") if image.mode.startswith(("1", "I")) else image

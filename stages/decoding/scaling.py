@@ -21,7 +21,7 @@ class ValueRange:
     """The values of a wide image that become 0 and 255.
 
     start, end  values that become 0 and 255
-    low, high   least and greatest finite value; infinite values become these
+    low, high   least and greatest finite value, to which infinite values are clipped
     missing     the marker of missing data, which becomes black"""
 
     start: float
@@ -32,7 +32,7 @@ class ValueRange:
 
 
 def narrowed(image: Image.Image) -> Image.Image:
-    """Return a loaded image with 8 bits a value; unchanged where no value has more."""
+    """Return a loaded image scaled to 8 bits a value; an image without more bits is unchanged."""
     wide = range_of(image, "")
     return scaled(image, wide) if wide else image
 
@@ -47,9 +47,7 @@ def bands(image: Image.Image, factor: int) -> Iterator[tuple[int, Image.Image]]:
 
 
 def range_of(image: Image.Image, raw: str) -> ValueRange | None:
-    """Return how an image of more than 8 bits a value is scaled.
-
-    Returns None for any other image."""
+    """Return the value range of an image of more than 8 bits a value; None for other images."""
     if not image.mode.startswith(("I", "F")):
         return None
     missing = missing_of(image.info.get(MISSING)) if image.mode == "F" else None
@@ -78,9 +76,7 @@ def _extremes(image: Image.Image, missing: float | None) -> tuple[float, float]:
 
 
 def scaled(image: Image.Image, wide: ValueRange) -> Image.Image:
-    """Return an image of more than 8 bits a value as L or LA.
-
-    The result is LA where one value is transparent."""
+    """Return an image of more than 8 bits a value as L, or as LA where one value is transparent."""
     flat = Image.new("L", image.size)
     key = image.info.get("transparency")
     opaque = Image.new("L", image.size, 255) if isinstance(key, int) else None

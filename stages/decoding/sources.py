@@ -1,6 +1,4 @@
-"""Record the scan's facts about a file.
-
-Convert errors of storage to errors of one image."""
+"""Hold the scan's facts about a file, and convert storage errors to errors of one image."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 def in_range(time: int) -> int:
     """Return a time in nanoseconds, clipped to 64 bits.
 
-    File systems know dates after 2262."""
+    File systems allow dates after 2262, which need more bits."""
     return max(-1 << 63, min(time, (1 << 63) - 1))
 
 
@@ -27,9 +25,9 @@ class Expected(NamedTuple):
     """The facts of the scan about an image.
 
     size      in bytes; 0 for a row of a Parquet file, whose size the scan does not know
-    stamp     by `scan.trust`: the time in nanoseconds, or the digest; the ETag of a URL, where available; of a
-              member: `SIZE/STAMP LOCATION` with size and stamp of its container, or the digest of its bytes
-    location  where a member lies in its container, see `location.py`; empty for a file"""
+    stamp     of a file, by `scan.trust`: the time in nanoseconds, or the digest; of a URL: the ETag, where available;
+              of a member: `SIZE/STAMP LOCATION` with size and stamp of its container, or the digest of its bytes
+    location  position of a member in its container, see `location.py`; empty for a file outside containers"""
 
     path: bytes
     size: int
@@ -38,7 +36,7 @@ class Expected(NamedTuple):
 
 
 def is_of_storage(error: Exception) -> bool:
-    """Return whether storage caused an error, not the bytes that a library parsed."""
+    """Return whether an error comes from storage, not from the content of a file."""
     return isinstance(error, OSError) and error.errno is not None
 
 

@@ -1,7 +1,7 @@
 """Pass thumbnails from a child to its parent through shared memory.
 
 The memory has two halves: the child fills one half while the parent empties the other half. A socket would copy each
-thumbnail four times. The child never waits: a thumbnail that finds no room travels in the message instead."""
+thumbnail four times. The child never waits: a thumbnail that does not fit is sent in the message instead."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import tempfile
 HALF = 1 << 21
 """Bytes of a half: some 170 thumbnails of the default size."""
 HEADER = struct.Struct("QQQ")
-"""Files that the child has begun, halves that the parent has emptied, last file that the child has read."""
+"""Number of files that the child has begun, of halves that the parent has emptied, and of the last file read."""
 TRAY_BYTES = HEADER.size + 2 * HALF
 
 
@@ -30,7 +30,7 @@ class Tray:
 
     @staticmethod
     def new() -> int:
-        """Return an open file of zeros, in memory where the system supports such files."""
+        """Return the descriptor of a new file of zeros, in memory where the system can."""
         if hasattr(os, "memfd_create"):
             number = os.memfd_create("fast-diff")
         else:
@@ -52,11 +52,11 @@ class Tray:
         return bool(begun == read)
 
     def begin_file(self, begun: int) -> None:
-        """Record, in the child, that reading of the next file begins."""
+        """Record that the child begins to read its next file, which is number `begun`."""
         struct.pack_into("Q", self._memory, 0, begun)
 
     def begin_decoding(self) -> None:
-        """Record, in the child, that the file begun last has been read."""
+        """Record that the child has read the file begun last."""
         struct.pack_into("Q", self._memory, 16, self.begun)
 
     @property
@@ -64,7 +64,7 @@ class Tray:
         return HEADER.size + self._half % 2 * HALF
 
     def put(self, data: bytes) -> int | None:
-        """Store a thumbnail; return its place, or None if the half is full."""
+        """Store a thumbnail; return its offset, or None if the half is full."""
         if not self._free or self._end + len(data) > self._start + HALF:
             return None
         place = self._end
@@ -73,9 +73,9 @@ class Tray:
         return place
 
     def sent(self) -> None:
-        """Switch, in the child, to the other half, after a message about this half.
+        """Switch the child to the other half, after the message about the current half.
 
-        The other half is writable if the parent has emptied that half."""
+        `put` stores nothing in a half that the parent has not emptied yet."""
         self._half += 1
         self._end = self._start
         self._free = HEADER.unpack_from(self._memory)[1] >= self._half - 1
@@ -85,7 +85,7 @@ class Tray:
         return self._memory[place : place + size]
 
     def emptied(self) -> None:
-        """Record, in the parent, that the current half has been emptied."""
+        """Record that the parent has emptied the current half."""
         self._half += 1
         struct.pack_into("Q", self._memory, 8, self._half)
 

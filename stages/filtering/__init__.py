@@ -1,7 +1,7 @@
 """Write copies of data sets without removed images.
 
     commands/filter/
-      rewriting.py   one container, by its kind
+      rewriting.py   copies of containers, by kind
         tar.py       tar files, compressed or not: members are copied byte by byte
         zip.py       zip files: members are copied byte by byte, a new directory is written
         parquet.py   Parquet files, one row group after the other

@@ -64,7 +64,7 @@ def _is_valid(batch: pa.RecordBatch) -> bool:
 
 
 def count_arrow(path: Path) -> int:
-    """Return the number of rows.
+    """Return the number of rows of an Arrow file or stream.
 
     Raises:
         OSError: the file can't be read.

@@ -1,7 +1,7 @@
 """Write the JSON files of a folder that Hugging Face's `datasets.save_to_disk` wrote, so that the result can be loaded.
 
-If rows are removed, each split gets a new fingerprint, since the library's caches are found by fingerprint. Counts of
-rows and bytes in `dataset_info.json`, which are no longer true, are left out."""
+If rows are removed, each split gets a new fingerprint, since the library finds its caches by fingerprint. The counts of
+rows and bytes in `dataset_info.json` are left out, since they are no longer true."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class ImageList:
     name    path of the list
     column  column with the paths of the images; None: a column with one of the usual names
     folder  folder that relative paths begin at; None: the folder of the list
-    moved   whether relative paths in the result would begin at another folder, so that a note names the old folder"""
+    moved   whether relative paths in the result begin at another folder; if so, a note names the old folder"""
 
     name: bytes
     column: str | None = None
@@ -36,12 +36,12 @@ class ImageList:
 
     @property
     def base(self) -> bytes:
-        """The folder that relative paths begin at."""
+        """Return the folder that relative paths begin at."""
         return os.path.dirname(self.name) if self.folder is None else os.fsencode(self.folder)
 
     @property
     def ending(self) -> bytes:
-        """The file name's extension, which determines the format."""
+        """Return the file name's extension, which determines the format."""
         return os.path.splitext(self.name.lower())[1]
 
     def path(self, row: Any, base: bytes) -> bytes | None:
@@ -131,7 +131,7 @@ def _note(source: ImageList, relative: bool) -> str:
 
 
 def _mark(name: bytes) -> bytes:
-    """Return the byte order mark of a local file; empty for a file without one, or behind a URL. Raises OSError."""
+    """Return the byte order mark of a local file; empty without a mark, or behind a URL. Raises OSError."""
     if not name.startswith(b"/"):
         return b""
     with open(name, "rb") as file:

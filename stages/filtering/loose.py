@@ -1,9 +1,8 @@
 """Link or copy loose files: the kept images of a folder, and the files that belong to these images.
 
-The files that belong to an image are its companions, which the run recorded, and the files in the image's folder whose
-names up to the first dot are the same, as in a WebDataset sample. A file that belongs only to removed images is
-removed, too. A hard link takes no space, but a change of the result in place then changes the source, too.
-"""
+Two kinds of files belong to an image: its companions, which the run recorded, and files in the same folder whose names
+equal the image's name up to the first dot, as in a WebDataset sample. A file that belongs only to removed images is
+removed, too. A hard link takes no space, but whoever changes the result in place also changes the source."""
 
 from __future__ import annotations
 
@@ -49,7 +48,7 @@ def companion_files(images: FolderImages, others: set[bytes]) -> tuple[set[bytes
 
     others  names of files in the folder that are no images of the run"""
     keys: Mapping[bool, set[bytes]] = {
-        is_kept: {split(name)[0] for name in names} - {b""}  # hidden files are no sample
+        is_kept: {split(name)[0] for name in names} - {b""}  # hidden files belong to no sample
         for is_kept, names in ((True, images.kept), (False, images.removed))
     }
     own = {

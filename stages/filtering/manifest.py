@@ -81,7 +81,7 @@ def _is_below(name: str) -> bool:
 
 
 def _is_line(facts: Any) -> bool:
-    """Return whether the values in a line of a manifest have the types that the program relies on."""
+    """Return whether the values in a line of a manifest have the expected types."""
     if not isinstance(facts, dict) or not isinstance(facts.get("unit", ""), str):
         return False
     names = facts.get("names")

@@ -12,7 +12,7 @@ class Removal:
     """The images to remove from a container.
 
     names   names of the images to remove, as in the images' paths
-    wanted  returns whether a member with a name counts as an image
+    wanted  returns whether a member counts as an image, by its name
     column  column of a table that holds the images; None: the column whose content looks like images"""
 
     names: frozenset[bytes]
@@ -28,7 +28,7 @@ class Rewritten(NamedTuple):
     images      number of removed images
     companions  number of members that were removed together with an image
     unreadable  number of members that could not be copied
-    note        description of damage; empty without damage"""
+    note        remark for the user, such as on damage; empty without a remark"""
 
     members: int
     kept: int
@@ -49,7 +49,7 @@ class Rewritten(NamedTuple):
 
 
 class Refused(Exception):
-    """Signal that a source can't be written; the message says why."""
+    """Signal that no copy of a source can be written; the message says why."""
 
 
 def check_found(names: frozenset[bytes], found: set[bytes]) -> None:

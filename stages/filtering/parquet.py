@@ -85,7 +85,7 @@ def _row_group(file: pq.ParquetFile, number: int) -> pa.Table:
     batches = []
     try:
         for batch in file.iter_batches(1, row_groups=[number], use_threads=False):
-            batches.append(batch)  # noqa: PERF402  # what was read before an error counts
+            batches.append(batch)  # noqa: PERF402  # batches read before an error count
     except Exception as error:
         if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None):
             raise
@@ -93,7 +93,7 @@ def _row_group(file: pq.ParquetFile, number: int) -> pa.Table:
 
 
 def writer_options(metadata: Any) -> dict[str, Any]:
-    """Return the options with which a writer writes a Parquet file like an existing file.
+    """Return the options for writing a Parquet file like an existing file.
 
     metadata  the footer of the existing file"""
     options: dict[str, Any] = {"version": metadata.format_version}
@@ -123,7 +123,7 @@ def _has_dictionary(column: Any) -> bool:
 
 
 def count_parquet(path: Path) -> int:
-    """Return the number of rows.
+    """Return the number of rows of a Parquet file.
 
     Raises:
         OSError: the file can't be read.

@@ -27,7 +27,7 @@ class Ranges:
         return place
 
     def flush(self, source: BinaryIO, out: BinaryIO) -> int:
-        """Copy the ranges, and remove them from this object; return the number of bytes.
+        """Copy all ranges, then forget the ranges; return the number of bytes.
 
         Raises:
             OSError: a file can't be read or written.

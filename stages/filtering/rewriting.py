@@ -1,6 +1,6 @@
-"""Write a copy of one container without removed images, to a temporary file that is renamed when checked.
+"""Write a copy of one container without removed images, to a temporary file that is checked and then renamed.
 
-Checked are the number of members of the copy, and whether the source still has its stamp."""
+The checks: the copy has the expected number of members, and the source still has its stamp."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def _counted(kind: ContainerKind, path: Path, done: Rewritten | None) -> Rewritt
         Refused: the result has another number of members than expected."""
     try:
         count = kind.count(path)
-    except Exception as error:  # the damage of a copy
+    except Exception as error:  # a copy byte by byte has the damage of its source
         if done is None and not isinstance(error, MemoryError):
             return Rewritten(0, 0, note=COPIED)
         raise

@@ -25,15 +25,15 @@ class Samples:
     def add(self, name: bytes, is_removed: bool | None) -> Sample:
         """Add a file; return its sample.
 
-        is_removed  whether the file is removed, if the file is an image; None for other files"""
+        is_removed  whether an image is removed; None for a file that is no image"""
         self._count[name] += 1
         key, ending = split(name)
-        hidden = key.endswith(b"/")  # or empty: WebDataset gives names that begin with a dot no key
+        hidden = key.endswith(b"/")  # in WebDataset, a name that begins with a dot has no key
         sample = key if ending and not hidden else b"", self._count[name]
         if is_removed is not None:
             (self._removed if is_removed else self._kept).add(sample)
         return sample
 
     def removes(self, sample: Sample) -> bool:
-        """Return whether the files of a sample that are no images are removed."""
+        """Return whether the sample's files that are no images are removed with its images."""
         return bool(sample[0]) and sample in self._removed and sample not in self._kept

@@ -1,7 +1,7 @@
 """Write a copy of a tar, compressed or not, without some members.
 
 The headers are read first. Then the kept members are copied with their headers, byte by byte, in the same order. A
-hard link to a removed member becomes a file with the content of this member."""
+hard link to a removed member becomes a file with the content of the removed member."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from stages.listing.members import BLOCK, SMALL, UniqueNames, member_name, opene
 LEVEL = 6
 """Compression level of gzip."""
 TRIES = 4
-"""Greatest number of members before a damaged part that are given up, one after the other."""
+"""Greatest number of members before a damaged part that are dropped, one after the other."""
 DAMAGED = "damaged: members after the first {:,} can't be read"
 MORE = "data after the end of the tar, such as a second tar, is not read: copied as it is"
 
@@ -135,7 +135,7 @@ def _is_there(stream: BinaryIO, end: int) -> bool:
     try:
         stream.seek(max(0, end - 1))
         return end == 0 or len(stream.read(1)) == 1
-    except Exception as error:  # decompressors meet hostile bytes
+    except Exception as error:  # hostile bytes make decompressors raise errors of many kinds
         if isinstance(error, OSError) and error.errno is not None:
             raise
         return False
@@ -196,7 +196,7 @@ def _write(found: _Members, source: BinaryIO, out: BinaryIO) -> int:
     ranges, size, end, lost = Ranges(), 0, 0, 0
     headers: list[tuple[int, int]] = []
     for entry in found.entries:
-        headers.append((end, entry.start))  # hold for all following members
+        headers.append((end, entry.start))  # headers between members apply to all following members
         end = entry.end
         if entry.removed or entry.lost:
             continue

@@ -26,8 +26,8 @@ ENTRY_SIGNATURE = b"PK\x01\x02"
 END = struct.Struct("<4s4H2LH")
 END_64 = struct.Struct("<4sQ2H2L4Q")
 LOCATOR_64 = struct.Struct("<4sLQL")
-"""The records after the directory, with its number of entries, its size and its position; the last two are only written
-for numbers that do not fit in the first."""
+"""The records after the directory, with its number of entries, its size and its position; END_64 and LOCATOR_64 are
+written only for numbers that do not fit in END."""
 FULL_16, FULL_32 = 0xFFFF, 0xFFFFFFFF
 """Values of a field whose number is stored in a 64-bit field instead."""
 PLACE_AT = 42
@@ -135,7 +135,7 @@ def _entries(data: bytes, count: int) -> Iterator[bytes]:
 
 
 def _moved(entry: bytes, place: int) -> bytes:
-    """Return an entry of the directory with another position of its member, at most the old position."""
+    """Return a directory entry whose member moves to the position `place`, at most the old position."""
     changed = bytearray(entry)
     fields = ENTRY.unpack_from(entry)
     packed, size, name, extra = fields[8], fields[9], fields[10], fields[11]

@@ -11,7 +11,7 @@ values.py      labels and other values beside images
 lists.py       lists of images: CSV, JSON lines, JSON of COCO, text
 listed_images.py  the images that a list names
 layouts.py     folders that are a data set of containers
-patterns.py    globs and brace ranges of inputs
+patterns.py    globs and brace ranges in inputs
 rules.py       which files count as images
 companions.py  which files belong to an image
 takeout.py     names that Google Takeout gives to the JSON of an image

@@ -1,9 +1,9 @@
 """Find the companions of images: files that belong to an image by their names.
 
-A pattern is `<name>` or `<stem>`, and an ending, or `<takeout>.json`: see `stages.listing.takeout`. `<name>` stands for
-the whole name of an image, `<stem>` for the name without its extension, and the ending `.<raw>` for the endings of
-camera RAW files. Upper and lower case count as equal in an image's extension and in the endings of patterns, but not in
-the stem."""
+A pattern is `<name>` or `<stem>` followed by an ending, or `<takeout>.json`, see `stages.listing.takeout`. `<name>` is
+the whole name of an image, `<stem>` the name without its extension. The ending `.<raw>` stands for the endings of
+camera RAW files. An image's extension and the endings of patterns match in upper and lower case; the stem must match
+exactly."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ DEFAULT = (
     *("<name>.xmp", "<stem>.xmp", "<stem>.aae", "<name>.json", "<name>.supplemental-metadata.json", TAKEOUT),
     *("<stem>.<raw>", "<stem>.mov", "<stem>.thm", "<name>.pp3", "<name>.dop"),
 )
-"""Sidecars of XMP programs, edits of Apple's Photos, JSON of Google Takeout, camera RAW, films of Live Photos, previews
-of cameras, and sidecars of RawTherapee and DxO."""
+"""Sidecars of XMP programs, edits of Apple's Photos, JSON of Google Takeout, camera RAW, videos of Live Photos,
+previews of cameras, and sidecars of RawTherapee and DxO."""
 NAME_SEPARATOR = "/"
 """Separator of the names in the image table's column `companions`; no file name holds a slash."""
 
 
 def checked(pattern: str) -> str:
-    """Return a valid pattern. Raises ValueError."""
+    """Return a pattern if it is valid, else raise ValueError."""
     if pattern == TAKEOUT:
         return pattern
     ending = next((pattern.removeprefix(start) for start in (NAME, STEM) if pattern.startswith(start)), "")
@@ -45,13 +45,11 @@ def checked(pattern: str) -> str:
 
 
 class CompanionRules:
-    """Patterns that decide which files of a folder are companions of which images.
-
-    Names are bytes."""
+    """Patterns that decide which files of a folder are companions of which images; names are bytes."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
         self._endings: dict[bytes, list[tuple[bool, bytes]]] = {}
-        """Whether a pattern takes the whole name, and the pattern's ending, by the last extension of the ending."""
+        """Whether a pattern begins with <name>, and the pattern's ending, by the last extension of the ending."""
         patterns = tuple(patterns)
         self._takeout = TAKEOUT in patterns
         if self._takeout:
@@ -70,9 +68,7 @@ class CompanionRules:
         return name[name.rfind(b".") :].lower() in self._endings
 
     def of(self, images: Iterable[bytes], others: Iterable[bytes]) -> dict[bytes, list[bytes]]:
-        """Return the sorted companions of each image that has one.
-
-        All files are in one folder."""
+        """Return the sorted companions of each image that has companions; all files are in one folder."""
         images, others = list(images), list(others)
         by_stem: dict[bytes, list[bytes]] = {}
         by_name: dict[bytes, list[bytes]] = {}
@@ -105,9 +101,7 @@ def _key(name: bytes) -> bytes:
 
 
 def kind_of(name: bytes) -> str:
-    """Return the kind of a companion: its extension in lower case.
-
-    The kind of camera RAW is `raw`, whatever the extension."""
+    """Return the kind of a companion: `raw` for camera RAW, else the extension in lower case."""
     ending = os.fsdecode(name[name.rfind(b".") :].lower())
     return "raw" if ending in RAW.endings else ending.lstrip(".")
 
@@ -115,7 +109,7 @@ def kind_of(name: bytes) -> str:
 class FoundCompanions:
     """The companions of images, found in listings of folders.
 
-    names  names of the companions of each image that has one, by the image's path; as in the column `companions`"""
+    names  values of the column `companions`, by the path of each image with companions"""
 
     def __init__(self, patterns: Iterable[str], ignore: Ignore | None) -> None:
         self.names: dict[bytes, str] = {}
@@ -124,7 +118,7 @@ class FoundCompanions:
     def fits(self, entry: os.DirEntry[bytes]) -> bool:
         """Return whether an entry may be a companion.
 
-        A companion is a regular file; the directory entry says so without a `stat`."""
+        A companion is a regular file, which the directory entry tells without a `stat`."""
         fits = self._rules.fits(entry.name) and entry.is_file(follow_symlinks=False)
         return fits and not (self._ignore and self._ignore(entry))
 
@@ -149,9 +143,7 @@ class FoundCompanions:
             self.add(root + b"/" + folder, paths, others)
 
     def add_beside(self, folder: bytes, paths: Sequence[bytes]) -> None:
-        """Add the companions of images that are inputs themselves.
-
-        The walk does not list the folders of such images."""
+        """Add the companions of images that are inputs, since the walk does not list their folders."""
         try:
             with os.scandir(folder) as entries:
                 others = [entry.name for entry in entries if self.fits(entry)]

@@ -25,7 +25,7 @@ TOGETHER = 1 << 14
 
 
 class Container(NamedTuple):
-    """A container file that has been listed.
+    """A container file, with its size and times.
 
     tag  stamp of a URL; None for a file on a disk"""
 
@@ -53,7 +53,7 @@ def listed(
     A container that can't be opened or listed counts as one unreadable image.
 
     column  the column of images of a table; None: the column that looks like images
-    named   whether the container is an input itself; only then is a table without images an error"""
+    named   whether the container is an input itself, so that a table without images is an error"""
     found = (member for member in _members(container, rules, column) if named or member.at != "column")
     while some := list(islice(found, TOGETHER)):
         yield Members(

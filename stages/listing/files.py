@@ -43,14 +43,13 @@ def find(
     report: Callable[[int], None] = lambda count: None,
     known: KnownContainers | None = None,
 ) -> FileTable:
-    """Return the files of one set, each once.
+    """Return the files of one set, each once, although several roots or links may lead to one file.
 
-    Several roots or links may lead to one file.
+    An unreadable folder is left out with a warning.
 
-    An unreadable folder is left out with a warning. `report` is called with the number of files of each folder.
-
-    marks  settings of single roots in the config
-    known  containers that need not be opened
+    marks   settings of single roots in the config
+    report  called with the number of files of each folder
+    known   containers that need not be opened
 
     Raises:
         OSError: a root can't be read, or is neither a folder nor a file."""
@@ -77,9 +76,7 @@ def find(
 
 
 def _add_linked(walk: _Walk) -> None:
-    """Add the files that only links lead to.
-
-    Each file is added once, under the first link in path order."""
+    """Add the files that only links lead to, each once, under the first link in path order."""
     if not walk.linked:
         return
     paths, containers = walk.columns.paths().to_pylist(), walk.columns.numbers[-1]
@@ -94,8 +91,8 @@ def _add_linked(walk: _Walk) -> None:
 class _Walk:
     """A walk through folders that lists each folder once.
 
-    Folders without links come first, then linked folders in path order. So the choice among several links to one
-    folder does not depend on the order of a listing, and circular links end."""
+    Folders without links come first, then linked folders in path order. This order makes the choice among several links
+    to one folder independent of the order of a listing, and ends circular links."""
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ NAMES = ("image", "img", "jpg", "jpeg", "png", "webp", "picture", "photo", "byte
 KEYS = ("__key__", "key", "id", "image_id", "file_name", "filename", "path")
 """Names of columns whose values become part of the names of images, most preferred first."""
 BYTES, PATH = "bytes", "path"
-"""Fields of a column of images as Hugging Face's `datasets` write them."""
+"""Fields of the structs in a column of images that Hugging Face's `datasets` wrote."""
 LONGEST = 200
 """Greatest number of characters of a key in a name."""
 
@@ -21,7 +21,7 @@ class ImageColumn(NamedTuple):
     """A column of image bytes.
 
     number     position of the column
-    name       of the column
+    name       name of the column
     is_struct  whether the column holds structs, with the bytes in the field `bytes`
     key        the column whose value becomes part of names, or the field `NAME.path` of structs; empty without a key"""
 
@@ -79,8 +79,8 @@ def has_dictionary(kind: pa.DataType) -> bool:
 def row_names(first: int, count: int, of: int, keys: Sequence[object] | None) -> list[bytes]:
     """Return the names of rows: `#ROW`, or `#ROW:KEY` where a row has a key.
 
-    first  number of the first row; rows are padded to the width of the last of the `of` rows, so that names sort
-           like rows"""
+    first  number of the first row
+    of     number of all rows; each ROW is padded to the width of the last row's number, so that names sort like rows"""
     width = len(str(max(0, of - 1)))
     names = [f"#{number:0{width}d}" for number in range(first, first + count)]
     if keys is not None:

@@ -1,7 +1,7 @@
 """Take the members of unchanged tar and zip files from the rows of the last run.
 
 This saves time: listing a tar reads every header, listing a compressed tar reads the whole file, and listing a tar
-behind a URL downloads the tar. A container counts as unchanged if its stamp is unchanged, as an image does."""
+behind a URL downloads the tar. A container counts as unchanged if its stamp is unchanged."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class KnownContainers:
 
     past     returns the rows of the last run with the same parameters; called once, for the first container
     trust    `scan.trust`; with `bytes` no container is known, since the bytes must be read anyway
-    columns  names of the columns of values that belong to images"""
+    columns  names of the columns with values beside images"""
 
     def __init__(self, past: Callable[[], PastRows], trust: str, columns: Sequence[str]) -> None:
         self._past, self._trust, self._columns = past, trust, columns
@@ -36,7 +36,7 @@ class KnownContainers:
     def members(self, container: Container) -> list[Members] | None:
         """Return the images of a container; None if the container is not known, or has changed.
 
-        A container that could not be opened, or not be listed to its end, is never known."""
+        A container that the last run could not open, or not list to its end, is never known."""
         if self._trust == "bytes" or not container.name.lower().endswith((*TARS, *ZIPS)):
             return None
         if self._pieces is None:
@@ -61,14 +61,14 @@ class KnownContainers:
         found: dict[bytes, list[pa.Table]] = {}
         racy: set[bytes] = set()
         past = self._past()
-        doubtful = pa.array(past.racy, pa.string())
+        racy_paths = pa.array(past.racy, pa.string())
         try:
             for table in past.tables:
                 inside = table.select([*READ, *self._columns]).filter(pc.is_valid(table["location"]))
                 for container, start, rows in _runs(inside):
                     piece = inside.slice(start, rows)
                     found.setdefault(container, []).append(piece)
-                    if past.racy and pc.any(pc.is_in(piece["path"], doubtful)).as_py():
+                    if past.racy and pc.any(pc.is_in(piece["path"], racy_paths)).as_py():
                         racy.add(container)
         except ArtifactDamaged as error:
             logger.warning("%s; every container is listed again", error)

@@ -1,7 +1,7 @@
 """Recognise folders whose container files are a data set.
 
-The containers of such a folder are opened, although the config names only the folder. The folders are outputs of
-`datasets.save_to_disk` (Hugging Face) or of img2dataset."""
+Such folders are outputs of `datasets.save_to_disk` (Hugging Face) or of img2dataset. Their containers are opened,
+although the config names only the folder."""
 
 from __future__ import annotations
 
@@ -17,10 +17,7 @@ STATS = re.compile(rb"\d+_stats\.json")
 
 
 def dataset_files(root: bytes) -> list[bytes] | None:
-    """Return the Arrow files of a folder that `save_to_disk` wrote.
-
-    Returns None for any other folder.
-
+    """Return the Arrow files of a folder that `save_to_disk` wrote; None for any other folder.
 
     Files that the library keeps beside the data set, such as caches, do not belong to the data set."""
     splits = _read(os.path.join(root, SPLITS))
@@ -34,9 +31,9 @@ def dataset_files(root: bytes) -> list[bytes] | None:
 def remote_files(names: Collection[str], read: Callable[[str], bytes]) -> list[str] | None:
     """Return the names of the Arrow files of a data set behind a URL.
 
-    Returns None where `save_to_disk` wrote no data set there.
+    Returns None where `save_to_disk` did not write the files below the URL.
 
-    names  of all files below the URL
+    names  names of all files below the URL
     read   returns the content of one of the files"""
     parts = [f"{part}/" for part in _splits(read)] if "dataset_dict.json" in names else [""]
     states = {part: _parsed(read(f"{part}state.json")) for part in parts if f"{part}state.json" in names}

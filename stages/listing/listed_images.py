@@ -33,11 +33,11 @@ def add_list(
 ) -> dict[bytes, str]:
     """Add the images that a list names; return the stamps of URLs.
 
-    A missing image becomes a row with an error. A list that can't be read becomes a row with an error itself.
+    A missing image becomes a row with an error. So does a list that can't be read.
 
-    container  the list itself
-    number     of the root
-    names      columns of the list whose values the images get"""
+    container  the file of the list
+    number     index of the root
+    names      columns of the list whose values are stored with the images"""
     tags: dict[bytes, str] = {}
     absent: list[bytes] = []
     problem = ""
@@ -60,7 +60,7 @@ def add_list(
 
 
 def _rows(container: Container, absent: Sequence[bytes], problem: str) -> Iterator[Members]:
-    """Yield the missing images, and the list itself where the list is broken."""
+    """Yield the missing images, and the list itself if the list is broken."""
     if absent:
         yield Members(absent, [0] * len(absent), ["broken:0:absent"] * len(absent))
     if problem:

@@ -36,7 +36,7 @@ class NoColumn(Exception):
 
 
 def is_list(name: bytes) -> bool:
-    """Return whether a file is a list of images by its name."""
+    """Return whether a file's name has the ending of a list."""
     return name.lower().endswith(ENDINGS)
 
 
@@ -77,16 +77,16 @@ def listings(path: bytes, column: str | None, folder: str | None) -> Iterator[Li
 
 
 def listed_path(row: Mapping[str, Any], columns: Iterable[str], base: bytes) -> bytes | None:
-    """Return the path of the image that a row names, as the listing of its folder would, or its URL; None without one.
+    """Return the path or the URL of the image that a row names; None if the row names no image.
 
-    columns  names of columns, the first one with a value counts
+    columns  names of columns; the first column with a value counts
     base     folder of relative paths"""
     name = next((row[each] for each in columns if row.get(each)), None)
     return _place(name, base) if isinstance(name, str) and name else None
 
 
 def opened_list(path: bytes) -> TextIO:
-    """Return a list, opened as text. Raises OSError."""
+    """Open a list as text. Raises OSError."""
     if protocol_of(os.fsdecode(path)) is None:
         return open(path, encoding="utf-8-sig", errors="surrogateescape", newline="")
     return io.TextIOWrapper(io.BytesIO(read_url(path.decode())[0]), "utf-8-sig", "surrogateescape", newline="")
@@ -108,7 +108,7 @@ def _of_json(data: Any) -> Iterable[Any]:
 
 
 def _place(name: str, base: bytes) -> bytes:
-    """Return the URL of an image, or its path as a walk through folders returns it."""
+    """Return the URL of an image, or the path under which a walk through folders would find the image."""
     name = name.replace("\0", "%00")
     protocol = protocol_of(name)
     if protocol is not None and protocol not in LOCAL_PROTOCOLS:

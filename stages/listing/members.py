@@ -1,7 +1,7 @@
 """List the members of tar and zip files, without reading the members.
 
-A container that is damaged yields the members before the damage, then a member without a name: the container itself,
-with the problem."""
+A damaged container yields the members before the damage, then a member without a name that stands for the container
+and has the problem."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ HEADER = 1 << 26
 DIRECTORY = 1 << 29
 """Greatest size in bytes of a zip's directory."""
 SMALL = 1 << 12
-"""Bytes per read of a tar on a disk: headers are read, members are skipped."""
+"""Bytes per read of a tar on a disk: few, since only the headers are read."""
 LONGEST = 4096
 """Greatest length in bytes of a member's name; a longer name is cut, and ends in a digest of the whole name."""
 UP = b"%2E%2E"
 BLOCK = 512
 PADDING = 1 << 20
-"""Bytes behind the end of a tar that are read; tar writes at most some thousand."""
+"""Bytes that are read after the end mark of a tar, to find further data; tar pads with some thousand bytes."""
 ENCRYPTED = 1
 SIDECAR = 1 << 16
 """Greatest size in bytes of a file beside an image; a larger file is not read."""
@@ -67,7 +67,7 @@ def members(opened: OpenedFile, wanted: Wanted, beside: Wanted = lambda name: Fa
 
     The ending of the container's name tells tar from zip.
 
-    beside  returns whether to yield another member, together with its content
+    beside  returns whether to yield a member that is not wanted, together with its content
 
     Raises:
         OSError: the container can't be read."""
@@ -78,13 +78,13 @@ def members(opened: OpenedFile, wanted: Wanted, beside: Wanted = lambda name: Fa
 
 
 class UniqueNames:
-    """Give each member of a container a name of its own: the second of two members with one name ends in `#2`."""
+    """Unique names for the members of a container: the second member of a name gets the ending `#2`."""
 
     def __init__(self) -> None:
         self._seen: dict[bytes, int] = {}
 
     def unique(self, name: bytes) -> bytes:
-        """Return the name of the next member."""
+        """Return a unique name for the next member, whose name in the container is `name`."""
         count = self._seen[name] = self._seen.get(name, 0) + 1
         if count == 1:
             return name
@@ -118,7 +118,7 @@ class _Limited:
 def member_name(text: str) -> bytes:
     """Return a member's name.
 
-    Members are never extracted, but paths are joined and shown: `..`, a slash at the beginning and NUL are escaped."""
+    Names become parts of paths, so `..`, a slash at the beginning and NUL are escaped. Members are never extracted."""
     name = text.encode("utf-8", "surrogateescape").replace(b"\0", b"%00")
     if b"." in name and (b"//" in name or b"./" in name or name.startswith(b"/")):
         parts = [part for part in name.split(b"/") if part not in (b"", b".")]
@@ -127,12 +127,12 @@ def member_name(text: str) -> bytes:
 
 
 def opened_tar(stream: BinaryIO) -> tarfile.TarFile:
-    """Return a tar, opened, whose headers can't ask for the whole memory. Raises OSError, tarfile.TarError."""
+    """Return an open tar whose headers can't request all memory. Raises OSError, tarfile.TarError."""
     return tarfile.TarFile(fileobj=cast(BinaryIO, _Limited(stream, HEADER)), encoding="utf-8")
 
 
 def opened_zip(file: BinaryIO) -> zipfile.ZipFile:
-    """Return a zip, opened; see `opened_tar`. Raises OSError, zipfile.BadZipFile, and more for hostile bytes."""
+    """Return an open zip; see `opened_tar`. Raises OSError, zipfile.BadZipFile, and more for hostile bytes."""
     return zipfile.ZipFile(cast(BinaryIO, _Limited(file, DIRECTORY)))
 
 
@@ -178,7 +178,7 @@ def tar_members(opened: OpenedFile, wanted: Wanted, beside: Wanted) -> Found:
         stream.seek(tar.offset)
         end = stream.read(BLOCK)
         whole = bool(end) and not end.strip(b"\0")
-        after = stream.read(PADDING)  # in a compressed tar, to the checksum at the end, which this verifies
+        after = stream.read(PADDING)  # in a compressed tar, this reaches and verifies the checksum at the end
     except Exception as error:  # hostile bytes
         whole = False
         if is_of_storage(error):
@@ -217,9 +217,7 @@ def zip_members(opened: OpenedFile, wanted: Wanted, beside: Wanted) -> Found:
 
 
 def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    """Return the content of a small member.
-
-    The content is empty where the member is damaged or encrypted."""
+    """Return the content of a small member; empty if the member is damaged or encrypted."""
     try:
         with archive.open(info) as file:
             return file.read(SIDECAR)

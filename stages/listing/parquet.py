@@ -22,7 +22,7 @@ from stages.listing.values import ValuesBeside, text_of
 T = TypeVar("T")
 
 BATCH = 16
-"""Greatest number of images in memory, where a row group has rows with and without image bytes."""
+"""Greatest number of images in memory while the rows of a row group are searched for image bytes."""
 
 MAGIC = b"ARROW1"
 """Start of an Arrow file; a file without this start is an Arrow stream, as the library `datasets` writes."""
@@ -90,8 +90,8 @@ def _keys(file: pq.ParquetFile, group: int, column: ImageColumn, rows: int) -> S
 def _empty(file: pq.ParquetFile, group: int, column: ImageColumn, rows: int) -> Container[int]:
     """Return the rows of a row group without image bytes.
 
-    The result is empty if the footer has no count of such rows, since images are not read to count these rows, or if a
-    page is damaged."""
+    The result is empty if a page is damaged, or if the footer does not count such rows: only reading all images would
+    find the rows."""
     name = f"{column.name}.{BYTES}"
     chunks = map(file.metadata.row_group(group).column, range(file.metadata.num_columns))
     counts = next((each.statistics for each in chunks if each.path_in_schema == name), None)
@@ -109,9 +109,7 @@ def _empty(file: pq.ParquetFile, group: int, column: ImageColumn, rows: int) -> 
 
 
 def _values(file: pq.ParquetFile, group: int, columns: Sequence[str], rows: int) -> list[ValuesBeside]:
-    """Return the values of each row of a row group; an empty list without columns.
-
-    The values are None where a page is damaged."""
+    """Return the values of each row of a row group: nothing without `columns`, None if a page is damaged."""
     if not columns:
         return []
     try:
@@ -177,7 +175,7 @@ def _in_file(
 ) -> tuple[list[int], list[int], Sequence[object] | None, list[ValuesBeside]]:
     """Return offset in the file, size, key and values of each row of a record batch.
 
-    The offset is -1 where unknown, and the size is -1 without bytes.
+    The offset is -1 if the bytes are compressed. The size is -1 if the row has no bytes.
 
     end  offset in the file at which the message ends, directly after its body
 
@@ -185,7 +183,7 @@ def _in_file(
         ValueError: the message is not a record batch, or its offsets are wrong."""
     batch = pa.ipc.read_record_batch(message, schema)
     for name in {column.name, column.key.rpartition(".")[0] or column.key, *columns} & set(schema.names):
-        batch.column(name).validate(full=True)  # offsets of a damaged file lead anywhere
+        batch.column(name).validate(full=True)  # offsets of a damaged file may point anywhere
     values = batch.column(column.number)
     values = values.field(BYTES) if column.is_struct else values
     _, offsets, data = values.buffers()

@@ -11,10 +11,10 @@ def show(path: bytes) -> str:
 
 
 def texts(paths: pa.LargeBinaryArray) -> tuple[pa.LargeStringArray, pa.LargeBinaryArray | None]:
-    """Return paths as text, and true names.
+    """Return paths as text, and the bytes of the paths that are not UTF-8.
 
-    Bytes that are not UTF-8 are escaped in the text. A true name is null where the text is exact. True names are None
-    where every text is exact."""
+    Bytes that are not UTF-8 are escaped in the text. The second array is null where the text is exact; None stands for
+    an array of nulls."""
     try:
         return paths.cast(pa.large_string()), None
     except pa.ArrowInvalid:

@@ -26,8 +26,8 @@ def has_pattern(text: str) -> bool:
 def expanded(text: str) -> list[str]:
     """Return the inputs that a text names, in order.
 
-    The text itself is returned where a file has this name, where nothing matches, or where the pattern names more than
-    MOST inputs. Globs of URLs are expanded later, by the listing of the store."""
+    The text itself is returned if a file has this name, if nothing matches, or if the pattern names more than MOST
+    inputs. Globs in URLs are expanded later, when the store lists the files."""
     local = protocol_of(text) is None
     if not has_pattern(text) or (local and os.path.lexists(absolute(text))):
         return [text]

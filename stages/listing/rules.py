@@ -15,13 +15,13 @@ from stages.decoding.formats.registry import FORMATS
 from stages.decoding.location import is_container
 
 EXTENSIONS = frozenset(ending[1:].encode() for format in FORMATS for ending in format.endings)
-"""Endings that `scan.extensions: default` takes for images; some formats need an extra."""
+"""Endings of files that `scan.extensions: default` counts as images; some formats need an extra."""
 DOT = ord(".")
 SLASH = ord("/")
 
 
 class Named(NamedTuple):
-    """The name and path of a file or folder, as the rules read them."""
+    """The name and path of a file or folder, which the rules match."""
 
     name: bytes
     path: bytes
@@ -32,7 +32,7 @@ class InputMarks:
     """Settings of single inputs in the config, by input.
 
     columns  the column that holds the images of a table or a list
-    folders  the folder that the relative paths of a list are relative to"""
+    folders  the folder at which the relative paths of a list begin"""
 
     columns: Mapping[str, str] = field(default_factory=dict)
     folders: Mapping[str, str] = field(default_factory=dict)
@@ -44,8 +44,8 @@ class ListingRules:
 
     extensions  in lower case, without the dot; None: every file counts
     companions  patterns of the files that belong to an image
-    archives    open the container files in folders
-    columns     names of the values beside images that are read, too"""
+    archives    whether container files in folders are opened
+    columns     names of the values beside images that the scan also reads"""
 
     recursive: bool = True
     extensions: frozenset[bytes] | None = EXTENSIONS
@@ -57,9 +57,9 @@ class ListingRules:
     columns: Sequence[str] = ()
 
     def ignore(self) -> Callable[[os.DirEntry[bytes] | Named], bool] | None:
-        """Return a function of a file or folder that returns whether to ignore the entry.
+        """Return a function that returns whether to ignore a file or folder, by its name and its path.
 
-        The function matches the name and the whole path. Returns None where nothing is ignored."""
+        Returns None where nothing is ignored."""
         names, paths = _expression(self.ignore_names), _expression(map(_absolute, self.ignore_paths))
         if names is None and paths is None:
             return None
@@ -75,9 +75,9 @@ class ListingRules:
         return dot > 0 and _lower(name[dot + 1 :]) in self.extensions and (name[0] != DOT or b"." in name.lstrip(b"."))
 
     def below(self, root: bytes) -> Callable[[bytes], bool]:
-        """Return a function of a file's name that returns whether the file counts.
+        """Return a function that returns whether a file counts as an image, by its name relative to `root`.
 
-        The name is relative to `root`. An ignored folder excludes its content."""
+        An ignored folder excludes its content."""
         ignore = self.ignore()
         left_out: dict[bytes, bool] = {b"": False}
 
@@ -86,7 +86,7 @@ class ListingRules:
 
         def out(name: bytes) -> bool:
             folder = name.rpartition(b"/")[0]
-            if folder not in left_out:  # a loop, since names inside containers may be of any depth
+            if folder not in left_out:  # a loop, not recursion, since names inside containers may be of any depth
                 ends = [place for place, byte in enumerate(folder) if byte == SLASH]
                 for end in (*ends, len(folder)):
                     left_out[folder[:end]] = left_out[folder[:end].rpartition(b"/")[0]] or ignored(folder[:end])

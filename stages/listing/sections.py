@@ -18,9 +18,7 @@ Positive = Annotated[int, Field(gt=0)]
 
 
 def _root(value: Any) -> Any:
-    """Return the path of an input.
-
-    The input is a text, or a mapping such as {path: ..., reference: ...}. Raises ValueError."""
+    """Return the path of an input: a text, or a mapping such as {path: ..., reference: ...}. Raises ValueError."""
     if isinstance(value, Mapping):
         unknown = [str(key) for key in value if key not in ("path", "list", "reference", "column", "folder")]
         if unknown:
@@ -83,7 +81,7 @@ Roots = tuple[Annotated[str, BeforeValidator(_root), AfterValidator(absolute), W
 def _by_input(values: str, example: str) -> Any:
     """Return pydantic's field of a key that holds a value for some inputs.
 
-    `example` marks an input with a value."""
+    `example` is an input with such a value."""
     return Field(description=f"{values}, by input; the same as giving an input as {{{example}}}")
 
 
@@ -112,7 +110,7 @@ class ImageSets:
 class MeanSizes:
     """Mean sizes of the units of work.
 
-    The paths of the images determine where the images are cut."""
+    The paths of the images determine where a unit ends."""
 
     images: Annotated[
         Positive | Literal["auto"], Field(description="mean number of images that are decoded in one task")
@@ -139,11 +137,9 @@ class CompanionPatterns:
 
 
 def _add_marks(data: dict[str, Any]) -> None:
-    """Expand patterns.
+    """Expand patterns, and copy marks of inputs to the keys `reference`, `columns` and `folders`.
 
-    Copy marks of inputs to the keys `reference`, `columns` and `folders`.
-
-    Validation reports values of a wrong type."""
+    Values of a wrong type stay as they are: validation reports them."""
     for name in ("a", "b", "reference"):
         if isinstance(data.get(name), list):
             data[name] = [each for root in data[name] for each in _expanded(root)]
@@ -173,7 +169,7 @@ def _expanded(root: Any) -> Iterator[Any]:
 
 
 def _problems(inputs: ImageSets) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Yield a problem without inputs, and for each reference outside all inputs."""
+    """Yield a problem if there are no inputs, and a problem for each reference outside all inputs."""
     if not inputs.a:
         yield ("a",), "expected folders or image files, got none; for example --set inputs.a=[~/Photos]"
     for number, root in enumerate(inputs.reference):

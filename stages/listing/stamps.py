@@ -41,7 +41,7 @@ def stamps(files: FileTable, trust: str) -> pa.StringArray:
 def _of_members(files: FileTable, locations: pa.LargeStringArray, trust: str) -> pa.StringArray:
     """Return the stamps of members; null for other files.
 
-    A stamp is size and stamp of the container, and the member's location."""
+    The stamp of a member consists of the container's size and stamp, and the member's location."""
     states = [state(each, trust) for each in files.containers]
     own = pa.array(np.where(files.container < 0, 0, files.container))
     joined: pa.StringArray = pc.binary_join_element_wise(
@@ -51,7 +51,7 @@ def _of_members(files: FileTable, locations: pa.LargeStringArray, trust: str) ->
 
 
 def state(container: Container, trust: str) -> str:
-    """Return size and stamp of a container, the start of the stamps of its members."""
+    """Return size and stamp of a container as text; the stamps of its members start with this text."""
     changed = container.ctime_ns if trust == "ctime" else container.mtime_ns
     return f"{container.size}/{_digest(container.name) if trust == 'bytes' else container.tag or changed}"
 

@@ -35,9 +35,9 @@ class FileTable:
     tags        stamps of URLs
     companions  names of the companions of each image that has one, by path
     containers  the container files that were opened
-    container   index in `containers`, -1 for a file of its own, int32 (n,)
-    locations   where members lie in their containers, as in `stages.decoding.location`; null for a file of its own
-    values      values beside images, by the names in `scan.columns`; null where an image has none"""
+    container   index in `containers`, -1 for a file outside containers, int32 (n,)
+    locations   positions of members in containers, see `stages.decoding.location`; null for a file outside containers
+    values      values beside images, by the names in `scan.columns`; null where an image has no value"""
 
     paths: pa.LargeBinaryArray
     roots: Sequence[bytes]
@@ -56,9 +56,7 @@ class FileTable:
         return len(self.paths)
 
     def companion_names(self, part: slice) -> pa.StringArray:
-        """Return the names of the companions of some images.
-
-        The names are null where an image has no companion."""
+        """Return the names of the companions of some images; null for an image without companions."""
         if not self.companions:
             return pa.nulls(part.stop - part.start, pa.string())
         return pa.array(map(self.companions.get, self.paths[part].to_pylist()), pa.string())
@@ -132,7 +130,7 @@ class FileColumns:
             self._sparse[name].append((len(self.numbers[0]), pa.array(column, pa.large_string())))
 
     def locations(self) -> pa.LargeStringArray | None:
-        """Return the locations so far; None where no container was opened."""
+        """Return the locations so far; None if no container was opened."""
         return self._whole(LOCATION) if self.containers else None
 
     def values(self) -> dict[str, pa.LargeStringArray]:
@@ -140,7 +138,7 @@ class FileColumns:
         return {name: self._whole(name) for name in self._names}
 
     def _whole(self, name: str) -> pa.LargeStringArray:
-        """Return a column that few images have, with nulls for the other images."""
+        """Return a column in which few images have values, with nulls for the other images."""
         end = 0
         whole: list[pa.Array] = []
         for start, some in (*self._sparse[name], (len(self.numbers[0]), pa.nulls(0, pa.large_string()))):
@@ -191,9 +189,7 @@ class FileColumns:
 
 
 def path_hashes(paths: pa.LargeBinaryArray) -> NDArray[np.uint64]:
-    """Return the hashes that decide where partitions end, uint64 (n,).
-
-    A hash is 8 bytes of BLAKE2b of the path."""
+    """Return the hashes that decide where partitions end, uint64 (n,): 8 bytes of BLAKE2b of each path."""
     hashes = np.empty(len(paths), np.uint64)
     for start in range(0, len(paths), PIECE):
         digests = [hashlib.blake2b(path, digest_size=8).digest() for path in paths[start : start + PIECE].to_pylist()]

@@ -1,4 +1,4 @@
-"""Find the JSON file that Google Takeout wrote for an image, by its name.
+"""Find the JSON file that Google Takeout wrote for an image, by the names of both files.
 
 The JSON of `IMG.jpg` is `IMG.jpg.json` or `IMG.jpg.supplemental-metadata.json`, cut to 46 characters before `.json`,
 such as `IMG.jpg.supplemental-met.json`. The JSON of `IMG(1).jpg` is `IMG.jpg(1).json`. An edited image,
@@ -33,14 +33,14 @@ def titles_of_json(name: str) -> set[Title]:
 def titles_of_image(name: str, edited: bool = False) -> set[Title]:
     """Return the titles that an image may have in Takeout.
 
-    edited  take the image as an edited image, and return the titles of its original"""
+    edited  whether the image is an edited image, so that the titles of its original are returned"""
     return {(_key(text), number) for known, number in _whole_titles(name, edited) for text in (known, known[:LONGEST])}
 
 
 def json_of(images: Iterable[bytes], others: Iterable[bytes]) -> Iterator[tuple[bytes, set[bytes]]]:
     """Yield each image that has a JSON of Takeout among `others`, and the names of these JSONs.
 
-    Takeout writes names only in UTF-8."""
+    Names that are not UTF-8 have no JSON, since Takeout writes names in UTF-8."""
     known: dict[Title, set[bytes]] = {}
     for other in others:
         for title in titles_of_json(_text(other)):
@@ -54,7 +54,7 @@ def json_of(images: Iterable[bytes], others: Iterable[bytes]) -> Iterator[tuple[
 
 
 def is_json_of(name: str, image: bytes) -> bool:
-    """Return whether a name is the name of Takeout's JSON of an image, or of the original of an edited image."""
+    """Return whether `name` may be the name of Takeout's JSON for an image, or for the image's original."""
     text = _text(image)
     return not titles_of_json(name).isdisjoint(titles_of_image(text) | titles_of_image(text, edited=True))
 

@@ -1,4 +1,4 @@
-"""Find the files below a URL: one listing by fsspec, with the rules for folders."""
+"""Find the files below a URL with one listing by fsspec and the same rules as in folders."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def exists(root: str) -> bool:
 def find_urls(root: str, rules: ListingRules, companions: FoundCompanions | None = None) -> list[Listed]:
     """Return the files below a URL, the file at the URL, or the matches of a glob.
 
-    companions  the companions that the listing shows are added here
+    companions  receives the companions among the files
 
     Raises:
         OSError: the URL can't be listed, or nothing exists under the URL."""

@@ -1,4 +1,4 @@
-"""Read the values beside images that `scan.columns` names: labels, captions.
+"""Read the values beside images that `scan.columns` names, such as labels and captions.
 
 Inside a tar or a zip, the files whose names differ from an image's name only after the first dot belong to the image,
 as in WebDataset: the value `cls` is the text of the `.cls` file, or the field `cls` of the `.json` file; `__key__` is
@@ -56,7 +56,7 @@ def is_beside(name: bytes, names: Sequence[str]) -> bool:
 def with_values(found: Iterable[tuple[Member, bytes | None]], names: Sequence[str]) -> Iterator[Member]:
     """Yield the images among members, with their values.
 
-    found  each member, and its content where the member is beside an image"""
+    found  each member, and the content of each file beside an image"""
     images: list[Member] = []
     beside: dict[bytes, dict[str, str]] = {}
     for member, content in found:

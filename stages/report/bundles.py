@@ -96,7 +96,7 @@ class _Matched:
     def merged(self) -> tuple[Ints, Ints]:
         """Return the sources, sorted, and for each a code of its target: 2 * target + identical."""
         codes = np.unique(np.concatenate([np.empty(0, np.int64), *self._parts]))
-        codes = codes[np.diff(codes >> 1, append=-1) != 0]  # of equal matches, the identical one comes last, and stays
+        codes = codes[np.diff(codes >> 1, append=-1) != 0]  # of equal matches, keep the last: an identical one, if any
         self._parts, self._waiting, self._kept = [codes], len(codes), len(codes)
         source, target = np.divmod(codes, 2 * self._targets)
         return source, target

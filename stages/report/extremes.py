@@ -30,7 +30,7 @@ def extremes(artifacts: Sequence[Artifact], column: str, amount: int | str, limi
     Memory is linear in `amount`. Measured pairs of identical thumbnails (MSE 0) are left out, since two equal pictures
     are of no interest."""
     most = number(amount)
-    sizes = {"ascending": most, "descending": 2 * most}  # half of the farthest may be among the closest
+    sizes = {"ascending": most, "descending": 2 * most}  # up to `most` of the farthest may be among the closest
     kept: dict[str, pa.Table] = {}
     for artifact in artifacts if most else ():
         for batch in artifact.batches(columns(column)):

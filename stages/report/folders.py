@@ -1,7 +1,7 @@
 """Find folders that share images: folders.parquet, and the table on the page.
 
-A folder includes its whole subtree. An image is shared with another folder if the image matches an image there. A
-folder is contained in another folder if all images of the folder are readable, and shared with the other folder. The
+A folder includes its whole subtree. An image is shared with another folder if the image matches an image in that
+folder. A folder is contained in another folder if all its images are readable and shared with the other folder. The
 result is complete, since every pair of images is compared."""
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def _tree(leaves: Sequence[str]) -> tuple[list[str], Ints]:
 
     leaves  folders with images
 
-    A folder that contains only one subfolder is left out."""
+    A folder that contains nothing but one subfolder is left out."""
     own = {tuple(name.split("/")) for name in leaves}
     inner: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
     for parts in own:

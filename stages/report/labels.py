@@ -135,7 +135,7 @@ def recall(graph: Graph, labels: Mapping[str, str], sets: Mapping[str, str], two
     first, other = (counted(~second), counted(second)) if two else (counted(np.ones(len(known), bool)),) * 2
 
     def between(a: NDArray[np.int64], b: NDArray[np.int64]) -> tuple[Doubles, Doubles]:
-        """Return for each pair of nodes the number of image pairs with equal labels, and of all image pairs."""
+        """Return, for each pair of nodes, the number of image pairs with equal labels and the number of image pairs."""
         ways = [(a, b), (b, a)] if two else [(a, b)]
         same = sum(np.asarray(first[x].multiply(other[y]).sum(axis=1)).ravel() for x, y in ways)
         all_ = sum(np.asarray(first[x].sum(axis=1) * other[y].sum(axis=1)).ravel() for x, y in ways)

@@ -23,7 +23,7 @@ The kinds are: no preview, from the image, from the thumbnail, from camera RAW, 
 PreviewKey: TypeAlias = tuple[str, bool]
 """The digest of a file's bytes, and whether the file was decoded as camera RAW."""
 WRITERS = 16
-"""Previews that are written at the same time, since disks and especially object stores have a latency."""
+"""Number of previews that are written at the same time, since disks and object stores have a latency."""
 
 
 class Previews:
@@ -33,8 +33,8 @@ class Previews:
     decoded as camera RAW.
 
     A name depends on everything that determines the preview, so previews of earlier runs are reused. If no file with
-    the bytes exists any more, the preview is made from the thumbnail and has another name; the next run makes the
-    preview again."""
+    the bytes exists any more, the preview is made from the thumbnail and has another name, so that the next run tries
+    the file again."""
 
     def __init__(self, gallery: Gallery, job: Job) -> None:
         self._gallery, self._job = gallery, job

@@ -34,7 +34,7 @@ def marked(picture: bytes, mark: str) -> bytes:
 
 
 def is_marked(data: bytes, mark: str) -> bool:
-    """Return whether a picture is undamaged, and has a mark."""
+    """Return whether a picture is undamaged, and has the given mark."""
     begins = data.rfind(b"% " if data.startswith(PDF) else b"<!--")
     return begins > 0 and data == marked(data[:begins], mark)
 
@@ -48,10 +48,10 @@ def draw(
 ) -> Callable[[], list[bytes] | None]:
     """Begin to draw a chart; return a function that waits for the chart's files, and returns their content.
 
-    adopt  `Job.adopt`
+    adopt  see `Job.adopt`
     names  names of the chart's files: for light pages, for dark pages, and of the PDF, if a PDF is wanted
 
-    The returned function returns None if all files of the last report were adopted: they have the same mark."""
+    The returned function returns None if all files of the last report have this chart's mark and were adopted."""
     mark = mark_of(version, chart, *arguments)
     if all(adopt(name, functools.partial(is_marked, mark=mark)) for name in names):
         return lambda: None

@@ -21,7 +21,7 @@ SCHEMA = pa.schema(
 )
 """Columns of the table of vectors, with one row per image that has a readable thumbnail.
 
-digest  of the file's bytes
+digest  digest of the file's bytes
 error   why the image has no vector, as in the table of thumbnails
 model   identity of the model: digest of the model and its options, onnxruntime's version and device; empty for a
         function

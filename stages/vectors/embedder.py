@@ -27,7 +27,7 @@ class Embedder:
     thumbnails  whether a function gets thumbnails
     size        (width, height) of the images
     channels    `grey`, `rgb` or `rgba`
-    together    images per call
+    together    number of images per call
 
     Raises:
         TaskError: this machine can't load the model, or would compute other vectors than other machines."""

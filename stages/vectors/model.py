@@ -25,8 +25,8 @@ class ModelOptions:
 
     size    (width, height) of an image
     layout  order of the axes
-    mean    subtracted from the values 0 to 255, one number, or one per channel; default 0
-    scale   factor of the difference, one number, or one per channel; default 1/255
+    mean    one number, or one per channel, to subtract from the values 0 to 255; default 0
+    scale   one number, or one per channel, to multiply the differences by; default 1/255
     output  name of the output with the vectors; default: the first output"""
 
     size: tuple[INPUT_SIDE, INPUT_SIDE] | None = None
@@ -36,7 +36,7 @@ class ModelOptions:
     output: str | None = None
 
     def filled(self, other: ModelOptions) -> ModelOptions:
-        """Return these options, with those of `other` where this object has None."""
+        """Return these options; each option of None gets its value from `other`."""
         names = (field.name for field in fields(self))
         return replace(self, **{name: getattr(other, name) for name in names if getattr(self, name) is None})
 
@@ -47,9 +47,7 @@ def options_path(model: Path) -> Path:
 
 
 def read_options(model: Path) -> ModelOptions:
-    """Return the options in the YAML file beside a model.
-
-    All options are None where no such file exists.
+    """Return the options in the YAML file beside a model; without a file, all options are None.
 
     Raises:
         ValueError: the file can't be read, or has wrong keys or values; the message begins with the file's path."""

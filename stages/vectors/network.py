@@ -1,4 +1,4 @@
-"""Compute unit vectors of images by an ONNX model in onnxruntime."""
+"""Compute unit vectors of images with an ONNX model in onnxruntime."""
 
 from __future__ import annotations
 
@@ -24,9 +24,7 @@ CHANNELS_OF = {1: "grey", 3: "rgb"}
 
 
 class NoModel(Exception):
-    """Signal that a model can't be used.
-
-    The message is one line; callers put the config key or the file in front."""
+    """Signal that a model can't be used; callers put the config key or the file before the message."""
 
 
 def is_installed() -> bool:
@@ -139,9 +137,7 @@ class Network:
 
 
 def _session(model: Path, device: Processor) -> Any:
-    """Return onnxruntime's session of a model.
-
-    A session has one thread, since tasks run in parallel."""
+    """Return an onnxruntime session of a model, with one thread, since tasks run in parallel."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -175,5 +171,5 @@ def identity(loaded: Network, model: Path) -> str:
 
 @functools.lru_cache(maxsize=2)
 def _loaded(model: Path, digest: str, options: ModelOptions, batch: int, device: Processor) -> Network:
-    """Return a model whose file, and options beside the file, have this digest."""
+    """Return a model; the result is cached while the digest of the model and its options stays equal."""
     return Network(model, options.filled(read_options(model)), batch, device)

@@ -21,7 +21,7 @@ def vectors_by(name: str, images: NDArray[np.uint8], turns: int, paths: Sequence
 
     images  uint8 (n, H, W, C)
     turns   number of compared turns, a key of `COMPARED` in `measure/turns.py`
-    paths   of the images, for error messages
+    paths   paths of the images, for error messages
 
     Raises:
         TaskError: the function fails, or returns anything but finite numbers (n, d) with d at least 1."""

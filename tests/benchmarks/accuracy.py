@@ -1,13 +1,12 @@
 """Measure the recall of known variants: `python -m tests.benchmarks.accuracy FOLDER [ORIGINALS] [FINDER ...]`
 
-Takes photographs of a folder, makes variants of each, and prints per kind of variant which share is found at several
-thresholds, and how many pairs of different photographs are matches, too: by a run of this program, with its options for
-mirror images, borders and exposure, by thumbnails that are scaled down without antialiasing as fast-diff-py's are, by
-difPy, and by perceptual hashes: phash with at most ten bits of difference, imagededup's rule, and PDQ with at most 31
-of 256, its authors' rule. Photographs that resemble each other already are left out, so that a match of two of them
-would be false. For variants with borders a second figure leaves out photographs of which an edge has one colour, or
-nearly the colour of the border: where such a border ends is nowhere in the picture. FINDER: a part of a finder's
-name."""
+Makes variants of photographs in a folder. For each kind of variant, prints the share of variants that match their
+original at several thresholds, and the number of matches between different photographs. The finders are fast-diff, also
+with its options for mirror images, borders and exposure; thumbnails scaled down without antialiasing, as fast-diff-py
+makes them; difPy; and perceptual hashes: phash with at most ten bits of difference, imagededup's rule, and PDQ with at
+most 31 of 256 bits, its authors' rule. FINDER is a part of a finder's name. Similar photographs are left out, so that
+each match of two photographs is false. For variants with borders, a second figure leaves out photographs with an edge
+of one colour, or nearly of the border's colour: the pixels of such a variant do not show where the border ends."""
 
 from __future__ import annotations
 
@@ -45,7 +44,7 @@ Pair = frozenset[str]
 
 
 def resized(share: float) -> Variant:
-    """Return a variant: scaled, and saved as JPEG of quality 92."""
+    """Return a variant that is scaled, and saved as JPEG of quality 92."""
     return lambda image: (
         image.resize(tuple(max(1, round(share * side)) for side in image.size), Image.Resampling.LANCZOS),
         ".jpg",
@@ -54,12 +53,12 @@ def resized(share: float) -> Variant:
 
 
 def saved_as(ending: str, **arguments: Any) -> Variant:
-    """Return a variant: the same picture in another format."""
+    """Return a variant with the same picture in another format."""
     return lambda image: (image, ending, arguments)
 
 
 def turned(method: Image.Transpose) -> Variant:
-    """Return a variant: turned or mirrored."""
+    """Return a variant that is turned or mirrored."""
     return lambda image: (image.transpose(method), ".jpg", {"quality": 92})
 
 
@@ -193,7 +192,7 @@ def originals(folder: Path, count: int) -> list[Image.Image]:
         image.thumbnail((LARGEST, LARGEST))
         conversion, _ = conversion_of(image)
         image = conversion(image) if conversion else image
-        image.info.clear()  # else some kinds of variants would carry the profile, and some not
+        image.info.clear()  # else only some kinds of variants would carry the profile
         chosen.append(image)
         seen = np.append(seen, thumbnail[None], axis=0)
         if len(chosen) == count:
@@ -202,7 +201,7 @@ def originals(folder: Path, count: int) -> list[Image.Image]:
 
 
 def make(images: Sequence[Image.Image], folder: Path) -> dict[str, str]:
-    """Write originals and variants; returns what each file is a kind of, by name. Names begin with the photograph's."""
+    """Write originals and variants; return the kind of each file, by name; names begin with the photograph's number."""
     kinds = {}
     for number, image in enumerate(images):
         name = f"{number:04}-original.png"
@@ -242,7 +241,7 @@ def by_aliased_thumbnails(folder: Path, output: Path) -> dict[Pair, float]:
 
 
 def by_difpy(folder: Path, output: Path) -> dict[Pair, float]:
-    """Return the lowest threshold at which difPy groups each pair; difPy's thresholds are a third of these."""
+    """Return the lowest of THRESHOLDS at which difPy groups each pair; difPy's own thresholds are a third."""
     import difPy
 
     found: dict[Pair, float] = {}
@@ -250,7 +249,7 @@ def by_difpy(folder: Path, output: Path) -> dict[Pair, float]:
         built = difPy.build(str(folder), processes=2, show_progress=False)
         for limit in reversed(THRESHOLDS):
             searched = difPy.search(built, similarity=limit / 3, same_dim=False, processes=2, show_progress=False)
-            for first, others in searched.result.items():  # each file is named once, beside the first one like it
+            for first, others in searched.result.items():  # each file is named once, beside the first similar file
                 for a, b in itertools.combinations([first, *(other for other, _ in others)], 2):
                     found[pair(a, b)] = limit
     return found

@@ -2,9 +2,9 @@
 
     .venv/bin/python -m tests.benchmarks.acting [FOLDER] [--files 3000]
 
-Moves 3,000 files of 100 kB, in clusters of two, by a plan: reads each of them and its keeper, writes the journal, moves
-and syncs. The bare loop renames as many files and syncs each, by its folder alone; it reads nothing. Both on one disk,
-of FOLDER or the current one, each after a sync of the whole system.
+Applies a plan that moves 3,000 files of 100 kB from clusters of two: `apply` reads each file and its keeper, writes the
+journal, moves and syncs. The bare loop renames as many files, and syncs the target folder after each; it reads nothing.
+Both work on the disk of FOLDER (default: the current folder), after a sync of the whole system.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def entry(path: Path) -> dict[str, object]:
 
 
 def bare(folder: Path, count: int) -> float:
-    """Rename and sync each file; seconds."""
+    """Rename each file and sync the folder; return the seconds."""
     found = files(folder / "bare", count)
     to = folder / "bare moved"
     to.mkdir()
@@ -59,7 +59,7 @@ def bare(folder: Path, count: int) -> float:
 
 
 def followed(folder: Path, count: int) -> tuple[float, float]:
-    """Follow a plan, and take it back; seconds of each."""
+    """Apply a plan, then undo it; return the seconds of each."""
     keep, remove = files(folder / "keep", count), files(folder / "remove", count)
     clusters = [
         {"cluster": number, "keep": [entry(one)], "remove": [entry(other)]}
@@ -87,7 +87,7 @@ def followed(folder: Path, count: int) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "folder", nargs="?", type=Path, default=Path(), metavar="FOLDER", help="on the disk that is measured"
+        "folder", nargs="?", type=Path, default=Path(), metavar="FOLDER", help="a folder on the disk to measure"
     )
     parser.add_argument("--files", type=int, default=3_000)
     options = parser.parse_args()

@@ -2,10 +2,10 @@
 
     python -m tests.benchmarks.containers PHOTOGRAPHS [--icons 3000] [--rounds 3]
 
-Two sets: the photographs, and synthesised icons, whose decoding hides nothing. Each set is stored as files, as tar,
-zip, Parquet and compressed tar. A way is measured by the processor seconds of this process and its decoding processes,
-all ways in turn within a round. The ratio is the rate of a way divided by the rate of files in the same round; the
-median over the rounds is shown. `list` is the share of the listing.
+There are two sets: the photographs, and synthesised icons, which decode so fast that the cost of containers shows. Each
+set is stored as files, tar, zip, Parquet and compressed tar. A round measures the processor seconds of this process and
+its decoding processes for each format in turn. The ratio is the rate of a format divided by the rate of files in the
+same round; the median over the rounds is printed. `list` is the share of the time that listing takes.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def photographs(folder: Path) -> dict[str, bytes]:
 
 
 def stored(images: dict[str, bytes], folder: Path) -> dict[str, Path]:
-    """Store a set in every way."""
+    """Store a set in every format; return the path of each format."""
     (folder / "files").mkdir(parents=True)
     for name, data in images.items():
         (folder / "files" / name).write_bytes(data)
@@ -91,7 +91,7 @@ def seconds(path: Path) -> tuple[float, float]:
 
 
 def compare(name: str, ways: dict[str, Path], count: int, rounds: int) -> None:
-    seconds(ways["files"])  # the page cache, and the decoding process
+    seconds(ways["files"])  # fills the page cache, and starts the decoding process
     rates: dict[str, list[float]] = {way: [] for way in ways}
     shares: dict[str, list[float]] = {way: [] for way in ways}
     for number in range(rounds):

@@ -2,10 +2,10 @@
 
     python -m tests.benchmarks.cost [--images 100000000] [--cores 1000] ...
 
-Sizes of partitions and blocks are those that `auto` gives. Rates, bytes and prices are options; their defaults are said
-in the table. A pair of blocks reads the index of both where these are too large to be kept (`block_cache.INDEXES`),
-else as often as `tests.benchmarks.locality` counts for bundles of 64. Requests: an image is one; of a Parquet file two
-for its footer, and one a column and row group that is read. Prints a table in Markdown."""
+Prints a table in Markdown. Partitions and blocks have the sizes of `auto`. Rates, bytes and prices are options; the
+table names their values. If indexes are too large for the cache (`block_cache.INDEXES`), each block pair reads two indexes;
+else the number of reads is PER_PAIR, from `tests.benchmarks.locality` with bundles of 64. An image takes one request. A
+Parquet file takes two requests for its footer, and one request for each column and row group that is read."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from tests.benchmarks.many import config_of
 
 TERA = 10**12
 COLUMNS = 8
-"""Of the index, that a pairs task reads under the default rules."""
+"""Number of columns of the index that a pairs task reads under the default rules."""
 ROW_GROUP, THUMBNAILS = 1 << 17, 128
 """Rows of a row group of the index, and of the thumbnails."""
 PER_PAIR = 0.25
+"""Reads of an index per block pair, if indexes are cached."""
 
 
 def table(options: argparse.Namespace) -> Iterator[tuple[str, str, str]]:
@@ -62,15 +63,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=10**8)
     parser.add_argument("--cores", type=int, default=1000)
-    parser.add_argument("--decode", type=float, default=150, help="images a second and core")
-    parser.add_argument("--compare", type=float, default=1.6e9, help="pairs of images a second and core")
-    parser.add_argument("--file-bytes", type=int, default=2_000_000)
-    parser.add_argument("--stored", type=int, default=15_000, help="bytes of all artifacts an image")
-    parser.add_argument("--indexed", type=int, default=450, help="bytes of the index an image")
-    parser.add_argument("--candidates", type=float, default=0.03, help="pairs to be looked at in full, an image")
-    parser.add_argument("--get", type=float, default=0.0004, help="dollars for a thousand requests")
-    parser.add_argument("--put", type=float, default=0.005, help="dollars for a thousand requests")
-    parser.add_argument("--core-hour", type=float, default=0.04, help="dollars")
+    parser.add_argument("--decode", type=float, default=150, help="images decoded per second and core")
+    parser.add_argument("--compare", type=float, default=1.6e9, help="pairs of images compared per second and core")
+    parser.add_argument("--file-bytes", type=int, default=2_000_000, help="bytes of an image file")
+    parser.add_argument("--stored", type=int, default=15_000, help="bytes of all artifacts per image")
+    parser.add_argument("--indexed", type=int, default=450, help="bytes of the index per image")
+    parser.add_argument("--candidates", type=float, default=0.03, help="pairs measured exactly, per image")
+    parser.add_argument("--get", type=float, default=0.0004, help="dollars for a thousand GET requests")
+    parser.add_argument("--put", type=float, default=0.005, help="dollars for a thousand PUT requests")
+    parser.add_argument("--core-hour", type=float, default=0.04, help="dollars for a core and hour")
     options = parser.parse_args()
     print(f"| {options.images:,} images, {options.cores:,} cores | | from |\n|---|---|---|")
     for row in table(options):

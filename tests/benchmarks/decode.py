@@ -1,10 +1,10 @@
-"""The thumbnail stage against the bare decoder: `python -m tests.benchmarks.decode FOLDER... [--rounds 5]`
+"""Compare the thumbnail stage with a bare decoder: `python -m tests.benchmarks.decode FOLDER... [--rounds 5]`
 
-For each folder of images, in images a second: the least that any program must do (read, decode, scale) in pools of
-threads and of processes, as many as the stage has, the faster of which is the floor; and the stage as a whole, with
-digests, metadata, Parquet and Dask. Workers are up and warm before either is timed; both are run in turns. Then other
-decoders in threads, difPy's build and imagededup's encode_images, as far as they are installed, with the MSE of each
-thumbnail to that of a full decode; and by how much `decode: fast` moves the MSE of near-duplicates."""
+Prints images per second for each folder: of a bare decoder (read, decode, scale) in a pool of threads and in a pool of
+processes, as many as the stage has workers, the faster of which is the floor; and of the whole stage, with digests,
+metadata, Parquet and Dask. Pools and stage are warm, and timed alternately. Then prints the rates of other decoders in
+threads, with the MSE of their thumbnails to the thumbnails of a full decode; of difPy's build and imagededup's
+encode_images, if installed; and by how much `decode: fast` changes the MSE of near-duplicates."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ from tests.benchmarks.decoders import DECODERS, EXACT, FAST, SIDE, exact, missin
 
 WORKERS = 2
 SOME = 400
-"""Files of a folder that other decoders are timed on."""
+"""Greatest number of files of a folder on which other decoders are timed."""
 VARIANTS = 4
 
 
 def bare(path: str) -> bytes:
     """Read, decode and scale a file at the scale of `decode: fast`, with transparent pixels over white."""
-    with open(path, "rb") as file:  # noqa: PTH123  # as a program in a hurry would
+    with open(path, "rb") as file:  # noqa: PTH123  # faster than pathlib
         image = Image.open(io.BytesIO(file.read()))
     image.draft(None, (4 * SIDE, 4 * SIDE))
     if image.has_transparency_data:
@@ -70,7 +70,7 @@ def pooled(pool: Pool, paths: Sequence[str]) -> float:
 
 
 class Warm:
-    """An executor whose workers outlive a run: `close` does nothing, `end` closes the executor."""
+    """An executor whose workers outlive a run: `close` does nothing; `end` closes the executor."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
@@ -89,7 +89,7 @@ def staged(config: Config, warm: Warm) -> float:
     plan = make_plan(stages, config.params, config.settings)
     images = sum(table.num_rows for table in plan.sources.values())
     resolver = Resolver(plan, Store(config.folder), Footers(Store(config.folder)), config.params, config.settings)
-    runner = Runner(plan, resolver, lambda: warm, Reporter())  # type: ignore[arg-type, return-value]  # an executor by what it passes on
+    runner = Runner(plan, resolver, lambda: warm, Reporter())  # type: ignore[arg-type, return-value]  # passes attributes on
     with resolver.footers:
         runner.run()
     unread = [record.summary["failed"] for record in _records(config)]
@@ -117,7 +117,7 @@ def configured(folder: Path, output: Path, number: int, images: int | str = "aut
 
 
 def measure(folder: Path, pools: dict[str, Pool], warm: Warm, output: Path, rounds: int) -> None:
-    """Print one folder's figures: the median of the rounds, after one that fills caches and is not counted."""
+    """Print the figures of a folder: medians over the rounds, after a round that only fills caches."""
     paths = sorted(str(path) for path in folder.rglob("*") if path.is_file())
     rates: dict[str, list[float]] = {name: [] for name in [*pools, "stage"]}
     for number in range(rounds + 1):
@@ -134,7 +134,7 @@ def measure(folder: Path, pools: dict[str, Pool], warm: Warm, output: Path, roun
 
 
 def compare(folder: Path, threads: Pool) -> None:
-    """Print how other decoders do, over some of a folder's files."""
+    """Print the rates and errors of other decoders on some of a folder's files."""
     paths = sorted(str(path) for path in folder.rglob("*") if path.is_file())[:SOME]
     true = list(threads.map(exact, paths))
     for name, (decoder, library) in DECODERS.items():
@@ -156,7 +156,7 @@ def compare(folder: Path, threads: Pool) -> None:
 
 
 def difpy(folder: Path, paths: Sequence[str]) -> str:
-    """Time difPy's build with as many processes as the stage has."""
+    """Return the rate of difPy's build, as text, with as many processes as the stage has workers."""
     if missing("difPy"):
         return "difPy is not installed"
     import difPy
@@ -169,7 +169,7 @@ def difpy(folder: Path, paths: Sequence[str]) -> str:
 
 
 def imagededup(folder: Path, paths: Sequence[str]) -> str:
-    """Time imagededup's perceptual hashes."""
+    """Return the rate of imagededup's perceptual hashes, as text."""
     if missing("imagededup"):
         return "imagededup is not installed"
     from imagededup.methods import PHash
@@ -186,8 +186,9 @@ PEERS: dict[str, Callable[[Path, Sequence[str]], str]] = {
 
 
 def moved(folder: Path) -> None:
-    """Print by how much the root of the MSE of near-duplicates moves from `exact` to `fast`, for images large enough to
-    be decoded at a reduced scale."""
+    """Print by how much `decode: fast` changes the root of the MSE of near-duplicates.
+
+    Only images that are large enough for decoding at a reduced scale count."""
     random = np.random.default_rng(0)
     moves = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file())[:SOME]:

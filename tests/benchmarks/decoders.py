@@ -1,4 +1,4 @@
-"""Make thumbnails by other decoders, for comparison: functions from a path to uint8 (SIDE, SIDE, 3), RGB."""
+"""Make thumbnails with other decoders: functions from a path to uint8 (SIDE, SIDE, 3), RGB."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ SIDE = 64
 FAST = DecodeOptions((SIDE, SIDE), "RGB", True, (255, 255, 255), True, 1 << 40, 1 << 40, "mtime")
 EXACT = replace(FAST, fast=False)
 REDUCED = 1 << 3
-"""The least scale at which OpenCV decodes."""
+"""Greatest factor by which OpenCV reduces an image while decoding."""
 
 
 def ours(path: str, options: DecodeOptions = FAST) -> np.ndarray:
-    """Decode as `decode: fast`, without the other work of the stage."""
+    """Decode like `decode: fast`, without the other work of the stage."""
     data, _ = decode(Path(path).read_bytes(), options)
     return np.frombuffer(data, np.uint8).reshape(SIDE, SIDE, 3)
 
 
 def exact(path: str) -> np.ndarray:
-    """Decode every pixel, as `decode: exact`."""
+    """Decode every pixel, like `decode: exact`."""
     return ours(path, EXACT)
 
 
 def draft(path: str, times: int) -> np.ndarray:
-    """Decode by Pillow's JPEG draft at `times` times the thumbnail's size or more."""
+    """Decode with Pillow's JPEG draft at `times` times the thumbnail's size or more."""
     image = Image.open(io.BytesIO(Path(path).read_bytes()))
     image.draft("RGB", (times * SIDE, times * SIDE))
     upright = ImageOps.exif_transpose(image).convert("RGB")
@@ -51,7 +51,7 @@ def draft_2(path: str) -> np.ndarray:
 
 
 def vips(path: str) -> np.ndarray:
-    """Decode by libvips, at a reduced scale where libvips can."""
+    """Decode with libvips, at a reduced scale where libvips can."""
     import pyvips
 
     image = pyvips.Image.thumbnail(path, SIDE, height=SIDE, size="force")
@@ -61,7 +61,7 @@ def vips(path: str) -> np.ndarray:
 
 
 def opencv_reduced(path: str) -> np.ndarray:
-    """Decode by OpenCV at 1/8 to 1/2 of the scale, at least four thumbnails large; scale by INTER_AREA."""
+    """Decode with OpenCV at 1/8 to 1/1 of the scale, at least four thumbnails wide and high; scale by INTER_AREA."""
     import cv2
 
     with Image.open(path) as image:
@@ -73,7 +73,7 @@ def opencv_reduced(path: str) -> np.ndarray:
 
 
 def opencv_cubic(path: str) -> np.ndarray:
-    """Decode as fast-diff-py's first loop: OpenCV at full scale, INTER_CUBIC without antialiasing."""
+    """Decode like fast-diff-py's first loop: OpenCV at full scale, INTER_CUBIC without antialiasing."""
     import cv2
 
     pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)

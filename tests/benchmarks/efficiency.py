@@ -3,13 +3,13 @@
     python -m tests.benchmarks.efficiency [--images 4000] [--pairs-images 200000] [--threshold 800] [--rounds 5]
         [--folder PHOTOGRAPHS] [--stage thumbnail|pairs]
 
-Times the thumbnail stage over a folder of JPEGs (made, unless one is given) and the pairs stage with its inputs ready,
-in turn on one worker of a local cluster, on two, and on two `dask worker` processes over loopback (`scheduler.kind:
-address`). One worker, and the processes that decode for it, are held to one core: else reading, decoding and writing
-share two already. Prints medians over the rounds, and the median of the ratios of a round; beside them the part of the
-two cores that driver and scheduler took, and for the thumbnail stage what a second process gains where processes decode
-with nothing around them: the machine's own limit. Each run begins without artifacts of the stage that is timed; workers
-are started anew for it, and have run the stage once, before the clock starts."""
+Times the thumbnail stage on a folder of JPEGs (synthesised if no folder is given), and the pairs stage with finished
+inputs. Each round times three executors in turn: one worker of a local cluster, two workers, and two `dask worker`
+processes over loopback (`scheduler.kind: address`). A single worker and its decoding processes are pinned to one core:
+otherwise reading, decoding and writing would share two cores. Prints medians over the rounds, medians of the ratios
+within a round, and the share of the two cores that driver and scheduler use. For the thumbnail stage, a floor shows the
+gain of a second process that only decodes: the limit of the machine. Each timed run begins with fresh workers that have
+run the stage once, and without artifacts of the stage."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ def make_photographs(folder: Path, count: int) -> None:
 
 
 def run_stages(config: Config, stages: Sequence[Stage], executor: Executor) -> Runner:
-    """Run some stages, whatever of them is missing."""
+    """Run the tasks of some stages whose artifacts are missing."""
     plan = make_plan(in_order(stages), config.params, config.settings)
     resolver = Resolver(plan, Store(config.folder), Footers(Store(config.folder)), config.params, config.settings)
-    warm: Any = Warm(executor)  # an executor by what it passes on
+    warm: Any = Warm(executor)  # Warm passes all attributes of an executor on
     runner = Runner(plan, resolver, lambda: warm, Reporter())
     with resolver.footers:
         runner.run()
@@ -81,10 +81,11 @@ class Job:
         self.config = from_mapping(settings | more, discover())
 
     def measure(self, executor: Executor) -> tuple[float, float]:
-        """Time from the stage's first task to its last artifact; and seconds of this process (driver and scheduler)
-        meanwhile."""
+        """Return the seconds from the stage's first task to its last artifact, and this process's processor seconds.
+
+        This process is driver and scheduler."""
         shutil.rmtree(self.config.folder / self.name, ignore_errors=True)
-        run_stages(self.config, self.stages, executor)  # imports and compiled code; and inputs, the first time
+        run_stages(self.config, self.stages, executor)  # loads imports and compiled code; the first call makes inputs
         shutil.rmtree(self.config.folder / self.name)
         busy = time.process_time()
         runner = run_stages(self.config, self.stages, executor)
@@ -110,7 +111,7 @@ def jobs(options: argparse.Namespace, folder: Path) -> Iterator[Job]:
 
 
 def bare_gain(paths: Sequence[str]) -> float:
-    """Return how many times as fast two processes decode `paths` as one process on one core."""
+    """Return the rate at which two processes decode `paths`, divided by the rate of one process on one core."""
     seconds = []
     for workers in (1, 2):
         with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
@@ -153,8 +154,8 @@ def main() -> None:
     parser.add_argument("--pairs-images", type=int, default=200_000)
     parser.add_argument("--threshold", type=float, default=800)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--folder", help="photographs to make thumbnails of; made unless given")
-    parser.add_argument("--stage", choices=["thumbnail", "pairs"], help="only this one")
+    parser.add_argument("--folder", help="photographs; synthesised if not given")
+    parser.add_argument("--stage", choices=["thumbnail", "pairs"], help="time only this stage")
     options = parser.parse_args()
     kinds = ("1", "2", "loopback")
     with tempfile.TemporaryDirectory(dir="outputs") as name:
@@ -185,7 +186,7 @@ def main() -> None:
                 flush=True,
             )
             if bare:
-                print(f"    two processes with nothing around them: {statistics.median(bare):.2f} times as fast as one")
+                print(f"    two processes that only decode: {statistics.median(bare):.2f} times as fast as one process")
 
 
 if __name__ == "__main__":

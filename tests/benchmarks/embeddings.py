@@ -1,16 +1,16 @@
-"""Measure how fast all pairs of embeddings are decided, against the exact range searches of faiss, on one core.
+"""Measure how fast all pairs of embeddings are decided on one core, against exact range searches of faiss.
 
     python -m tests.benchmarks.embeddings [--images 12000] [--dimensions 128 512 1024]
 
-The vectors are drawn like those of a network: a common mean, images in clusters of all sizes, a spectrum that falls as
-a power of the rank, in random directions; one image in ten is a near-duplicate of another. The job is all pairs with a
-cosine of at least 0.9, 0.95 or 0.98, without turns. faiss searches for each image among all, so faiss computes every
-cosine twice, and is timed once for each length: its time hardly depends on the threshold. Its Panorama index, whose
-time does, gets the vectors in the order of their principal directions, and counts with the number of levels that is
-faster. Times are of the processor, from vectors in memory to matches; the index of faiss is built before.
+The vectors are synthesised to resemble the vectors of a network: a common mean, images in clusters of all sizes, and a
+spectrum in random directions that falls as a power of the rank. One image in ten is a near-duplicate of another. The
+task is to find all pairs with a cosine of at least 0.9, 0.95 or 0.98, without turns. faiss searches for each image
+among all images, so faiss computes every cosine twice. IndexFlatIP is timed once per length, since its time hardly
+depends on the threshold. IndexFlatIPPanorama gets the vectors in the basis of their principal directions; the faster of
+two numbers of levels counts. Times are processor seconds from vectors in memory to matches, without building an index.
 
 More than BLOCK vectors are cut into blocks. At most PAIRS of their block pairs are compared, and faiss searches for
-some of the vectors among all; the rates are those of the pairs that were compared.
+some of the vectors among all vectors. The rates count only compared pairs.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ except ImportError:
     faiss = None
 
 LIMITS = (0.9, 0.95, 0.98)
-"""Cosines."""
+"""Least cosines of a match."""
 LEVELS = (16, 32)
 """Numbers of levels that are tried for the Panorama index of faiss."""
 BLOCK = 32_768
@@ -85,7 +85,7 @@ class Compared(NamedTuple):
     pairs       number of pairs of vectors
     seconds     processor time
     matches     number of matches
-    candidates  number of pairs that were near along the directions"""
+    candidates  number of pairs left after the leading directions"""
 
     pairs: int
     seconds: float
@@ -94,11 +94,11 @@ class Compared(NamedTuple):
 
 
 def compared(rows: np.ndarray, cosine: float) -> Compared:
-    """Compare pairs of the vectors, block pair by block pair, as the stage `pairs`."""
+    """Compare pairs of the vectors, block pair by block pair, like the stage `pairs`."""
     params = Params(metric="embedding", embedding_distance="cosine", threshold=1 - cosine, rotations=False)
     kind = Embedding(params.comparison, (64, 64, 3), CPU)
     kind._first = rows.shape[1], ""
-    run, sides = object(), []  # a new name, so that nothing is kept from an earlier call
+    run, sides = object(), []  # new block names, so that caches of an earlier call are not used
     for start in range(0, len(rows), BLOCK):
         part = rows[start : start + BLOCK]
         ones, name = np.ones(len(part), np.int64), BlockName(run, start)
@@ -119,12 +119,12 @@ def compared(rows: np.ndarray, cosine: float) -> Compared:
 
 
 def located(points: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the points of a block, and where among these the points of some positions lie."""
+    """Return the points of a block, and the positions in these points of the wanted points."""
     return points, wanted
 
 
 def principal(rows: np.ndarray) -> np.ndarray:
-    """Return vectors in the order of their principal directions, as Panorama wants."""
+    """Return vectors in the basis of their principal directions, largest first, as Panorama expects."""
     basis = np.linalg.eigh(rows[:4_096].T.astype(np.float64) @ rows[:4_096])[1][:, ::-1]
     return np.ascontiguousarray((rows @ basis).astype(np.float32))
 
@@ -137,19 +137,19 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def flat(rows: np.ndarray, cosine: float) -> float:
-    """Return the pairs a second of the range search of faiss; NaN without faiss."""
+    """Return the pairs per second of faiss's plain range search; NaN without faiss."""
     return math.nan if faiss is None else searched(faiss.IndexFlatIP(rows.shape[1]), rows, cosine)
 
 
 def panorama(rows: np.ndarray, cosine: float, levels: int) -> float:
-    """Return the pairs a second of the range search of faiss that leaves a pair as soon as a bound allows."""
+    """Return the pairs per second of faiss's range search with early rejection by bounds; NaN without the index."""
     if not hasattr(faiss, "IndexFlatIPPanorama"):
         return math.nan
     return searched(faiss.IndexFlatIPPanorama(rows.shape[1], levels), rows, cosine)
 
 
 def searched(index: Any, rows: np.ndarray, cosine: float) -> float:
-    """Return the pairs a second of a range search for some vectors among all; each pair counts once."""
+    """Return the pairs per second of a range search for some vectors among all; each pair counts once."""
     index.add(rows)
     some = np.ascontiguousarray(rows[:: max(1, len(rows) ** 2 // COSINES)])
     return len(some) * (len(rows) - 1) / 2 / seconds(lambda: index.range_search(some, cosine))
@@ -185,7 +185,7 @@ def main() -> None:
             print("faiss is left out, not installed: pip install -e '.[bench]'")
         else:
             faiss.omp_set_num_threads(1)
-        print(f"{options.images:,} vectors, all pairs; the ratios say how many times as long faiss takes")
+        print(f"{options.images:,} vectors, all pairs; ratios are the time of faiss divided by the time of fast-diff")
         print(
             f"{'dimensions':>10}{'cosine':>8}{'pairs a second':>16}{'IndexFlatIP':>14}{'IndexFlatIPPanorama':>22}"
             f"{'pairs compared':>18}{'matches':>12}{'candidates':>13}"

@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.filtering [--members 20000] [--rounds 3]
 
-Two sets: small members of 500 bytes, and a fiftieth as many of 100 kB, of random bytes. A way is measured by the
-processor seconds of reading, writing, counting and syncing; a copy is read, written and synced. Both follow each other
-within a round; the median over the rounds is shown.
+There are two sets of members of random bytes: small members of 500 bytes, and a fiftieth as many members of 100 kB. A
+round measures the processor seconds of a rewrite (reading, writing, counting and syncing), then of a copy (reading,
+writing and syncing). The medians over the rounds are printed.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from stages.filtering.rewriting import current_stamp, write_container
 from tests.stages.packing import pack
 
 SIZES = {"small": (500, 1), "large": (100_000, 50)}
-"""Bytes of a member, and how many times fewer there are."""
+"""Bytes of a member, and the number by which the number of members is divided."""
 GONE = 10
 ROWS = 100
-"""Rows of a row group, as Hugging Face's `datasets` write images."""
+"""Rows of a row group, as in files of images that Hugging Face's `datasets` writes."""
 
 
 def stored(folder: Path, count: int, size: int) -> dict[str, tuple[Path, list[bytes]]]:

@@ -1,8 +1,8 @@
-"""Folders to time decoding on: `python -m tests.benchmarks.folders PHOTOGRAPHS OUT [MOST]`
+"""Make folders of images to time decoding: `python -m tests.benchmarks.folders PHOTOGRAPHS OUT [MOST]`
 
-Makes in OUT: `small` (1,000 JPEGs of 0.2 megapixels), `many` (10,000 of them), `large` (1,000 of 4 megapixels) and
-`icons` (20,000 PNGs of some 200 bytes). Each JPEG is another random part of one of the photographs; one that had to be
-enlarged is as smooth as a cheap camera's. No folder gets more than MOST files."""
+Makes in OUT: `small` (1,000 JPEGs of 0.2 megapixels), `many` (10,000 such JPEGs), `large` (1,000 JPEGs of 4 megapixels)
+and `icons` (20,000 PNGs of some 200 bytes). Each JPEG is a random part of one of the photographs; an enlarged part is
+as smooth as a photograph of a cheap camera. No folder gets more than MOST files."""
 
 from __future__ import annotations
 

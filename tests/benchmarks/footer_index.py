@@ -1,9 +1,9 @@
-"""Processor time of the index of footers, against SQLite without checksums.
+"""Measure the processor time of the index of footers, against SQLite without checksums.
 
     python -m tests.benchmarks.footer_index [FOOTERS]
 
 Adds the footers of block pairs (default: 100,000), then opens the index and looks up every footer. SQLite appends to a
-table and commits after each 200 footers, without sync."""
+table, and commits without sync after every 200 footers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BATCH = 200
 
 
 def footer(number: int) -> Footer:
-    """Return the footer of a block pair, as the index holds footers."""
+    """Return the index's entry for the footer of a block pair."""
     key, fingerprint = f"a-{number:016x}.a-{number:016x}", 2 * uuid.uuid4().hex
     content = {name: uuid.uuid4().hex for name in COLUMNS}
     record = Record("pairs", key, fingerprint, {}, {"index": fingerprint[:16]}, content=content)

@@ -1,12 +1,12 @@
-"""Measure how fast a GPU decides pairs, against one core and against bare matrix products; needs CuPy.
+"""Measure how fast a GPU decides pairs, against one core and bare matrix products; needs CuPy.
 
     python -m tests.benchmarks.gpu [--count 200000]
 
-Thumbnails are synthesised, 64x64 RGB, with threshold 200. Both devices decide the same pairs, and the matches are
-compared row by row. The floors are matrix products without any use of the results: for filtering, products of the
-coarse vectors in tiles of the device; for exact products of 2,048 images, cuBLAS in float32. A second table is for data
-that make bounds useless. The core decides the pairs of `--cpu` images, since the time per pair falls with the number of
-images; one line compares the GPU on as many images.
+Thumbnails are synthesised, 64x64 RGB; the threshold is 200. Both devices decide the same pairs, and the matches are
+compared row by row. The floors are matrix products whose results are not used: for filtering, products of the coarse
+vectors in tiles of the device; for exact products of 2,048 images, cuBLAS in float32. A second table has data for which
+bounds exclude few pairs. The core decides the pairs of `--cpu` images only. The time per pair falls with the number of
+images, so one line compares the GPU on the same number of images.
 """
 
 from __future__ import annotations

@@ -2,11 +2,11 @@
 
     python -m tests.benchmarks.growth [IMAGES ...] [--kind local]
 
-Makes that many thumbnails, 64x64 RGB, with the spectrum and the spread of brightness and contrast of photographs, one
-in a hundred of them a near-duplicate of another (not timed); then runs hash, index, pairs and cluster on two local
-workers (or by another `scheduler.kind`), four turns, threshold 200. Prints for each number the time and the peak of
-memory of all processes together, the time of the pairs stage alone, and the exponents of both between neighbours. Takes
-15 kB of disk an image, below the current folder; 4,000, 16,000, 64,000 and 256,000 images unless told otherwise."""
+Makes IMAGES thumbnails (not timed), 64x64 RGB, with the spectrum and the spread of brightness and contrast of
+photographs; one in a hundred is a near-duplicate of another. Then runs hash, index, pairs and cluster with four turns
+and threshold 200 on two local workers, or on another `scheduler.kind`. Prints for each number of images the time, the
+peak memory of all processes together, the time of the pairs stage, and the exponent of the growth of each time since
+the previous number. Needs 15 kB of disk per image, in the current folder. Default: 4,000, 16,000, 64,000, 256,000."""
 
 from __future__ import annotations
 
@@ -71,13 +71,13 @@ class Numbered:
 
 
 def numbered(stage: Stage[Any], images: int) -> Stage[Any]:
-    """Return the stage `scan`, which finds this many files that are not there."""
+    """Return the stage `scan` with a listing of `images` files that do not exist."""
     assert stage.source is not None
     return dataclasses.replace(stage, source=dataclasses.replace(stage.source, list=Numbered(images), racy=None))
 
 
 def thumbnailed(stage: Stage[Any], compute: Callable[..., Result] = fake_thumbnails) -> Stage[Any]:
-    """Return the stage `thumbnail` with another `compute`, which reads no file."""
+    """Return the stage `thumbnail` with a `compute` that reads no file."""
     return dataclasses.replace(stage, compute=compute, reuse=dataclasses.replace(stage.reuse, recheck=None))
 
 
@@ -104,7 +104,7 @@ class Peak(threading.Thread):
 def measure(
     images: int, folder: Path, kind: str, compute: Callable[..., Result] = fake_thumbnails, **sections: dict[str, Any]
 ) -> tuple[float, float, int, dict[str, Any]]:
-    """Return seconds after the thumbnails, seconds of the pairs stage, peak bytes, and the run's record.
+    """Return the seconds of all stages after thumbnails, of the pairs stage, peak bytes, and the run's record.
 
     compute   makes the thumbnails
     sections  sections of the config"""
@@ -130,7 +130,7 @@ def measure(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("images", nargs="*", type=int, metavar="IMAGES", default=[4_000, 16_000, 64_000, 256_000])
-    parser.add_argument("--kind", default="local", help="of scheduler")
+    parser.add_argument("--kind", default="local", help="kind of scheduler")
     options = parser.parse_args()
     before: tuple[int, float, float] | None = None
     print("   images       pairs    seconds  pairs stage  exponents      memory    matches")

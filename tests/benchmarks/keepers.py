@@ -2,11 +2,11 @@
 
     python -m tests.benchmarks.keepers [FOLDER] [--each 200] [--seed 0]
 
-Two libraries are made: photographs with the metadata of cameras, and photographs without metadata, except an
-orientation if the copy differs in the orientation alone. `fast-diff run` runs over each with the default rules.
-Prints the share of originals that stay, by kind and in all. The photographs are parts of the photographs in FOLDER, or
+Makes two libraries: photographs with the metadata of cameras, and photographs without metadata, except an orientation
+if the copy differs in the orientation alone. Runs `fast-diff run` on each library with the default rules. Prints the
+share of originals that are kept, by kind of copy and in all. The photographs are parts of the photographs in FOLDER, or
 synthesised if FOLDER is not given. A third of the copies is in folders named like copies, a third in folders with any
-name, a third in folders that come first in the alphabet. Some copies keep the date of the original's file; one original
+name, a third in folders that come first in the alphabet. Some copies keep the date of the original's file. One original
 in ten has lost its own date, like files that were moved to another disk or restored.
 """
 
@@ -57,7 +57,7 @@ class Photo:
     orientation: int = 1
 
     def encoded(self) -> bytes:
-        """Return the bytes of the file as the camera writes the file."""
+        """Return the bytes of the file that the camera writes."""
         return _encoded(self.image, "JPEG", **self.how, **({"exif": self.exif.tobytes()} if self.exif else {}))
 
 
@@ -68,7 +68,7 @@ class Copy:
     data    bytes of the file
     ending  ending of the name
     stem    stem of the name, {} for the original's stem; empty: the original's stem
-    kept    whether the copy keeps the date of the original's file
+    kept    whether the copy has the date of the original's file
     beside  whether the copy is in the original's folder"""
 
     data: bytes
@@ -94,7 +94,7 @@ def _encoded(image: Image.Image, form: str, **how: Any) -> bytes:
 
 
 def _again(photo: Photo, random: Random, share: float = 1 / 3) -> dict[str, Any]:
-    """Return options that keep the camera's metadata in a `share` of all cases, always with upright orientation."""
+    """Return options that keep the camera's metadata in a `share` of all cases, with upright orientation."""
     if photo.exif is None or random.random() > share:
         return {}
     exif = Image.Exif()
@@ -114,35 +114,35 @@ def _upright(photo: Photo) -> Image.Image:
 
 
 def backup(photo: Photo, random: Random) -> Copy:
-    """The same file in another folder."""
+    """Return the same file, for another folder."""
     return Copy(photo.encoded(), "jpg", kept=bool(random.random() < 0.5))
 
 
 def again(photo: Photo, random: Random) -> Copy:
-    """The same file in the same folder, under another name."""
+    """Return the same file under another name, for the same folder."""
     names = ("{} (1)", "{} - Copy", "Copy of {}", "{} copy 2", "{}(2)", "{}_b", "2{}")
     return Copy(photo.encoded(), "jpg", str(random.choice(names)), bool(random.random() < 0.5), beside=True)
 
 
 def png(photo: Photo, random: Random) -> Copy:
-    """Converted to PNG."""
+    """Return a copy converted to PNG."""
     return Copy(_encoded(_upright(photo), "PNG", compress_level=1, **_again(photo, random)), "png")
 
 
 def tiff(photo: Photo, random: Random) -> Copy:
-    """Converted to TIFF."""
+    """Return a copy converted to TIFF."""
     return Copy(_encoded(_upright(photo), "TIFF", **_again(photo, random)), "tif")
 
 
 def webp(photo: Photo, random: Random) -> Copy:
-    """Converted to WebP."""
+    """Return a copy converted to WebP."""
     return Copy(
         _encoded(_upright(photo), "WEBP", quality=int(random.integers(75, 97)), **_again(photo, random)), "webp"
     )
 
 
 def turned(photo: Photo, random: Random) -> Copy:
-    """Turned by a program that encodes anew, with more bytes or fewer."""
+    """Return a turned copy that was encoded again, with more bytes or fewer."""
     turn = random.choice([Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270])
     how = {"quality": int(random.integers(85, 99)), "subsampling": int(random.choice([0, 2]))}
     image = _upright(photo).transpose(turn)
@@ -152,19 +152,19 @@ def turned(photo: Photo, random: Random) -> Copy:
 
 
 def upright(photo: Photo, random: Random) -> Copy:
-    """Encoded anew with upright pixels instead of an EXIF orientation."""
+    """Return a copy encoded again with upright pixels instead of an EXIF orientation."""
     how = {"quality": int(random.integers(85, 99)), "subsampling": int(random.choice([0, 2]))}
     data = _encoded(_upright(photo), "JPEG", **how, **_again(photo, random, 0.8))
     return Copy(data, "jpg", "{}-1", beside=bool(random.random() < 0.5))
 
 
 def worse(photo: Photo, random: Random) -> Copy:
-    """Encoded anew with fewer bytes."""
+    """Return a copy encoded again with fewer bytes."""
     return Copy(_encoded(_upright(photo), "JPEG", quality=int(random.integers(40, 79)), **_again(photo, random)), "jpg")
 
 
 def better(photo: Photo, random: Random) -> Copy:
-    """Encoded anew with more bytes."""
+    """Return a copy encoded again with more bytes."""
     how = {"quality": int(random.integers(96, 101)), "subsampling": int(random.choice([0, 2]))}
     return Copy(
         _encoded(_upright(photo), "JPEG", **how, **_again(photo, random)), "jpg", kept=bool(random.random() < 0.2)
@@ -172,13 +172,13 @@ def better(photo: Photo, random: Random) -> Copy:
 
 
 def half(photo: Photo, random: Random) -> Copy:
-    """Half as wide and high, with all metadata of the camera."""
+    """Return a copy half as wide and high, with all metadata of the camera."""
     small = _upright(photo).reduce(2)
     return Copy(_encoded(small, "JPEG", quality=95, **_again(photo, random, 1.0)), "jpg")
 
 
 def messenger(photo: Photo, random: Random) -> Copy:
-    """Encoded anew as by a messenger: scaled down or not, without metadata."""
+    """Return a copy as a messenger encodes it: without metadata, scaled down in half of all cases."""
     image = _upright(photo)
     image = image.resize((image.width * 3 // 4, image.height * 3 // 4)) if random.random() < 0.5 else image
     stem = f"IMG-2015{random.integers(1000, 1300)}-WA{random.integers(0, 9999):04}"
@@ -186,7 +186,7 @@ def messenger(photo: Photo, random: Random) -> Copy:
 
 
 def retouched(photo: Photo, random: Random) -> Copy:
-    """A little brighter, with the program's name in the metadata."""
+    """Return a slightly brighter copy, with the editor's name in the metadata, if any."""
     image, more = ImageEnhance.Brightness(_upright(photo)).enhance(1.01), _again(photo, random, 0.8)
     if more:
         exif = Image.Exif()
@@ -202,7 +202,7 @@ KINDS: tuple[Callable[[Photo, Random], Copy], ...] = (
 
 
 def _pictures(folder: Path | None, random: Random) -> Iterator[Image.Image]:
-    """Yield parts of photographs, scaled down so that no trace of an earlier encoding is left."""
+    """Yield parts of photographs without end, scaled down so that no trace of an earlier encoding is left."""
     pool: list[Image.Image] = []
     for path in sorted(folder.rglob("*")) if folder else ():
         if path.suffix.lower() in (".jpg", ".jpeg", ".png"):
@@ -273,10 +273,10 @@ def _write(path: Path, data: bytes, date: datetime) -> None:
 def stayed(
     clusters: pd.DataFrame, planted: list[Planted]
 ) -> tuple[Counter[str], Counter[str], list[tuple[Planted, str]]]:
-    """Return three results for the originals that form a cluster with their copy alone.
+    """Return facts about the originals that form a cluster with their copy alone.
 
-    The results: the number of these originals by kind, the number that stay by kind, and the originals that do not
-    stay, each with the keeper's reason."""
+    The facts are: the number of such originals by kind, the number of kept ones by kind, and the originals that are
+    not kept, each with the keeper's reason."""
     number = dict(zip(clusters["path"], clusters["cluster"], strict=True))
     sizes = clusters["cluster"].value_counts()
     kept = set(clusters.loc[clusters["keeper"], "path"])
@@ -294,7 +294,7 @@ def stayed(
 
 
 def run(folder: Path) -> pd.DataFrame:
-    """Return the clusters of a library by the default rules."""
+    """Run `fast-diff run` on a library with the default rules; return the clusters."""
     config: dict[str, Any] = {
         "run": "keepers",
         "output": str(folder.parent / "outputs"),
@@ -309,7 +309,7 @@ def run(folder: Path) -> pd.DataFrame:
 
 def _main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("folder", nargs="?", type=Path, help="photographs; without it they are synthesised")
+    parser.add_argument("folder", nargs="?", type=Path, help="photographs; synthesised if not given")
     parser.add_argument("--each", type=int, default=200, help="copies of each kind")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

@@ -2,11 +2,11 @@
 
     python -m tests.benchmarks.locality [BLOCKS ...]
 
-The first table is for one worker: reads per block pair, at most 2, with caches of 16 and 64 blocks, for 256 and 1,024
-blocks (or BLOCKS). The orders: random, by rows, by rows in alternating direction, by diagonals, by tiles of 8 or 32
-blocks a side, along Hilbert's curve, and the real planner's order. The second table is for a hundred workers with a
-cache each, which get bundles of neighbouring block pairs of the plan in turn, as from Dask: bundles of up to 1, 16, 64
-and 256. Cache size 0 means that the cache is emptied before each bundle."""
+The first table is for one worker. It has the reads per block pair, at most 2, with caches of 16 and 64 blocks, for 256
+and 1,024 blocks (or BLOCKS). The orders are random, by rows, by rows in alternating direction, by diagonals, by tiles
+of 8 or 32 blocks a side, along Hilbert's curve, and the order of the real planner. The second table is for a hundred
+workers with a cache each. Bundles of up to 1, 16, 64 or 256 consecutive block pairs of the plan go to the workers in
+turn, as with Dask. Cache size 0 means that the cache is emptied before each bundle."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Pairs = list[tuple[int, int]]
 
 
 class Cache:
-    """A cache of the blocks used last; `reads` counts the blocks that had to be read."""
+    """An LRU cache of blocks; `reads` counts cache misses."""
 
     def __init__(self, most: int) -> None:
         self.most, self.reads = most, 0
@@ -63,13 +63,13 @@ def planned(blocks: int) -> list[Node]:
 
 
 def pairs_of(nodes: Sequence[Node]) -> Pairs:
-    """Return the numbers of both blocks of each pair."""
+    """Return the numbers of the two blocks of each block pair."""
     keys = [node.task.key.split(".") for node in nodes]
     return [(int(a.partition("-")[2], 16), int(b.partition("-")[2], 16)) for a, b in keys]
 
 
 def bundles(nodes: Sequence[Node], most: int) -> Iterator[Pairs]:
-    """Yield bundles of consecutive block pairs of one group, as the runner sends bundles when all pairs are ready."""
+    """Yield bundles of consecutive block pairs of one group, as the runner sends them when all pairs are ready."""
     waiting: list[Node] = []
     for node in nodes:
         if waiting and (len(waiting) == most or waiting[0].task.group != node.task.group):
@@ -112,7 +112,7 @@ def orders(blocks: int) -> Iterator[tuple[str, Pairs]]:
 def main() -> None:
     for blocks in [int(word) for word in sys.argv[1:]] or [256, 1024]:
         nodes = planned(blocks)
-        print(f"{blocks:,} blocks, {len(nodes):,} pairs; reads a pair, and times fewer than by rows")
+        print(f"{blocks:,} blocks, {len(nodes):,} pairs; reads per pair, and (reads by rows) / reads")
         print(f"  {'one worker, a cache of':<34}" + "".join(f"{cache:>16}" for cache in CACHES))
         by_rows: list[float] = []
         for name, pairs in [*orders(blocks), ("this plan", pairs_of(nodes))]:

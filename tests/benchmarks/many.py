@@ -1,6 +1,6 @@
 """Make the real stages with fake data: real tasks, schemas and settings, and kernels that return at once.
 
-So planner, runner, scheduler and store work as in a run over 10^8 images, and nothing else takes time."""
+Planner, runner, scheduler and store then work as in a run over 10^8 images, and nothing else takes time."""
 
 from __future__ import annotations
 

@@ -2,8 +2,9 @@
 
     python -m tests.benchmarks.memory [IMAGES ...]
 
-Runs `synchronous`, in one process, over folders of 2,000, 4,000 and 8,000 small images (unless told otherwise); prints
-the peak resident memory of each run, and the bytes that an image more costs between the first and the last."""
+Runs fast-diff in one process (`scheduler.kind: synchronous`) on folders of small images; default: 2,000, 4,000 and
+8,000 images. Prints the peak resident memory of each run, and the bytes per additional image from the first run to the
+last run."""
 
 from __future__ import annotations
 

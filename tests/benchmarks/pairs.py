@@ -1,20 +1,20 @@
-"""Measure how fast pairs are decided, against brute force, peers and a floor, on one core.
+"""Measure how fast pairs are decided on one core, against brute force, peers and a floor.
 
     python -m tests.benchmarks.pairs [FOLDER ...] [--images 30000]
 
-Photographs are 30,000 crops of the images below the folders, or synthesised ones; 64x64 RGB. Each peer is
-given some of them and the same job, all the pairs among these; so faiss and scikit-learn, which search for each image
-among all, compute every distance twice. The Panorama index of faiss, which leaves a pair as soon as a bound allows, is
-given orthonormal DCTs of the images, low frequencies first, and counts with the number of levels that is fastest. The
-floor is the bare product of matrices at the coarse dimension over all pairs, in tiles of 1,024, whose results nobody
-looks at.
+The first table has photographs, 64x64 RGB: 30,000 crops of the images below the folders, or synthesised images. Each
+peer gets some of the images and decides all pairs among these. faiss and scikit-learn search for each image among all
+images, so they compute every distance twice. faiss's Panorama index rejects a pair as soon as a bound allows; it gets
+orthonormal DCTs of the images, low frequencies first, and the fastest of several numbers of levels counts. The floor is
+the bare matrix product of coarse vectors over all pairs, in tiles of 1,024, without use of the results.
 
-Then the prices of two options, in processor seconds, with and without the option in turns: eight turns over four, and
-`pairs.exposure: ignore` over compare; the latter also on the data of the second table.
+Then follow the costs of two options, in processor seconds, measured alternately with and without the option: eight
+turns against four, and `pairs.exposure: ignore` against `compare`. The cost of `ignore` is also measured on data of the
+last table.
 
-The second table has the data that make bounds useless: icons, pages of text, frames of a film, flat sheets. There the
-kernel is held against the exact product of all tiles and turns, with the matches taken out, timed on one of them; below
-0.8 it would have been better not to filter at all. `--images` is the most images of each kind of data.
+The last table has data for which bounds exclude few pairs: icons, pages of text, frames of a film, and flat sheets. The
+kernel is compared with exact products of all tiles and turns and the search of matches in the products, timed on one
+tile. Below a ratio of 0.8 it would be better not to filter. `--images` is the greatest number of images of each kind.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def compared(one: Side, **params: object) -> BlockPair:
 
 @contextmanager
 def without_numba() -> Iterator[None]:
-    """Use the filter for small blocks and for Python without numba."""
+    """Use the filter of small blocks, which also runs without numba."""
     kept = compare.TUNING
     compare.TUNING = dataclasses.replace(kept, compiled=1 << 62)
     try:
@@ -95,7 +95,7 @@ def without_numba() -> Iterator[None]:
 
 @contextmanager
 def without_numkong() -> Iterator[None]:
-    """Compute exact products by BLAS."""
+    """Compute exact products with BLAS."""
     kept, exact.fast_bytes = exact.fast_bytes, lambda: None  # type: ignore[assignment]
     try:
         yield
@@ -117,21 +117,23 @@ def product(images: np.ndarray, tile: int = 1_024) -> float:
 
 
 def looped(images: np.ndarray) -> None:
-    """Compare pair by pair, as older tools do."""
+    """Compare pair by pair in a Python loop, as older tools do."""
     for number, a in enumerate(images):
         for b in images[:number]:
             np.square(a.astype(float) - b).sum() / 4096
 
 
 def by_frequency(images: np.ndarray) -> np.ndarray:
-    """Return orthonormal DCTs of images, low frequencies first; float32 (n, VALUES), as far apart as the images."""
+    """Return orthonormal DCTs of images, low frequencies first, float32 (n, VALUES); distances stay the same."""
     waves = dctn(images.astype(np.float32), axes=(1, 2), norm="ortho").reshape(-1, VALUES)
     order = np.argsort(np.add.outer(np.arange(64), np.arange(64)).repeat(3), kind="stable")
     return np.ascontiguousarray(waves[:, order])
 
 
 def peers(images: np.ndarray) -> Iterator[tuple[str, int, Callable[[], object], str]]:
-    """Names, how many images, what finds the pairs among them, and a note; of several of one name the best counts."""
+    """Yield for each peer its name, the number of images, a function that finds the pairs, and a note.
+
+    If a name occurs several times, the fastest counts."""
     rows = images.reshape(-1, VALUES).astype(np.float32)
     most = LIMIT * 64 * 64
     yield "NumPy loop over pairs", len(images[:80]), lambda: looped(images[:80]), ""
@@ -204,7 +206,7 @@ def photographs(images: np.ndarray) -> None:
 
 
 def priced(name: str, images: np.ndarray, key: str, values: tuple[object, object], rounds: int = 5) -> None:
-    """Print the time with the second value of a key, relative to the first value, in four turns and in one."""
+    """Print the times with the first and the second value of a key, and their ratio, for four turns and for one."""
     sides = [side(images, value == "ignore") for value in values]
     for rotations in (True, False):
         for threshold in (50.0, 200.0, 800.0):
@@ -215,14 +217,14 @@ def priced(name: str, images: np.ndarray, key: str, values: tuple[object, object
                 found = compared(sides[which], rotations=rotations, threshold=threshold, **{key: values[which]})
                 times[which].append(time.process_time() - started)
                 matches[which] = found.ledger.matches
-            without, with_ = (min(each[1:]) for each in times)  # the first round loads what it needs
+            without, with_ = (min(each[1:]) for each in times)  # the first round is a warm-up
             about = f"  {key}, {len(images):,} {name}, {4 if rotations else 1}, {threshold:g}"
             figures = f"{without:>10.3f}{with_:>10.3f}{with_ / without:>8.2f}{matches[0]:>12,}{matches[1]:>12,}"
             print(f"{about:<46}{figures}", flush=True)
 
 
 def brute(images: np.ndarray, one: Side, rotations: bool, threshold: float) -> float:
-    """Return the pairs per second of the exact products of all tiles with their matches, by timing one tile."""
+    """Return the pairs per second of exact products and matches of all tiles, extrapolated from one tile."""
     kind = Mse(Params(rotations=rotations, threshold=threshold).comparison, SHAPE, CPU)
     turns, n = 4 if rotations else 1, len(images)
     height = min(n // 2, 1_024)
@@ -237,7 +239,7 @@ def brute(images: np.ndarray, one: Side, rotations: bool, threshold: float) -> f
 
 
 def hard(name: str, images: np.ndarray, rotations: bool, threshold: float) -> None:
-    """Print a line of the second table."""
+    """Print a line of the last table."""
     one, n = side(images), len(images)
     pairs = n * (n - 1) // 2
     exactly = brute(images, one, rotations, threshold)
@@ -256,7 +258,7 @@ def hard(name: str, images: np.ndarray, rotations: bool, threshold: float) -> No
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help="photographs")
-    parser.add_argument("--images", type=int, default=COUNT, help="the most images of each kind of data")
+    parser.add_argument("--images", type=int, default=COUNT, help="greatest number of images of each kind of data")
     options = parser.parse_args()
     most = min(COUNT, options.images)
     with threadpoolctl.threadpool_limits(1):

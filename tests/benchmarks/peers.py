@@ -1,20 +1,20 @@
-"""This program and its peers over one folder, in one go: `python -m tests.benchmarks.peers FOLDER`
+"""Compare fast-diff with its peers on one folder: `python -m tests.benchmarks.peers FOLDER`
 
-    --threshold 200    --only NAME (again for more)    --keep
+    --threshold 200    --only NAME (may be repeated)    --keep
 
-Each gets a virtual environment of its own, as many processes as there are cores, thumbnails of 64x64, quarter turns and
-the same threshold, and is called by a driver in `peer_drivers/`. A peer that can't be installed, or fails, is left out
-with its reason. Nothing is written into FOLDER: peers that write beside the images are given a copy. `--keep` leaves
-the environments in the user's cache, and uses those that it finds there.
+Each program gets its own virtual environment, one process per core, thumbnails of 64x64, quarter turns and the same
+threshold. A driver in `peer_drivers/` runs the program. A peer that can't be installed, or fails, is left out, and the
+reason is printed. Nothing is written into FOLDER: peers that write beside the images get a copy. `--keep` keeps the
+environments in the user's cache, and reuses environments in the cache.
 
-Seconds are those of the whole process, from the start of the interpreter to the pairs on the disk; on a busy machine
-compare those of the CPU instead. Memory is the most that its process and those below it held at once, where pages that
-they share count once.
+Seconds are of the whole process, from the start of the interpreter to the pairs on disk; on a busy machine, compare the
+CPU seconds instead. Memory is the peak of a process and its children together; pages that they share count once.
 
-What is exact: for those that compare thumbnails, the pairs whose true MSE is at most the threshold: the least over four
-quarter turns, of upright thumbnails that are scaled down with antialiasing from every pixel, in exact arithmetic. What
-a peer misses or adds may be due to how it scales, how it computes, or what it loses. For perceptual hashes it is the
-pairs of the peer's own hashes that differ in at most ten bits."""
+The column `exact` counts the pairs that should be found. For programs that compare thumbnails, these are the pairs
+whose true MSE is at most the threshold. The true MSE is the least over four quarter turns, in exact arithmetic, of
+upright thumbnails that are scaled down with antialiasing from every pixel. A peer may miss or add pairs because of its
+scaling, its arithmetic, or its search. For perceptual hashes, these are the pairs of the peer's own hashes that differ
+in at most ten bits."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fast
 EVERY = 0.1
 """Seconds between two samples of the memory."""
 LIMIT = 3_600
-"""Seconds after which a peer is taken to hang."""
+"""Timeout of a peer in seconds."""
 BITS = 10
 ROWS = 256
 """Images that are compared with all other images at a time."""
@@ -59,14 +59,18 @@ class Skipped(Exception):
 
 @dataclass(frozen=True)
 class Peer:
-    """What is installed, by one call of pip each; the least Python; and how it is called."""
+    """A program to measure.
+
+    driver    file in `peer_drivers/` that runs the program
+    installs  arguments of each call of pip
+    python    least version of Python
+    writes    whether the program writes into the folder of images"""
 
     name: str
     driver: str
     installs: tuple[tuple[str, ...], ...]
     python: tuple[int, int] = (3, 11)
     writes: bool = False
-    """Into the folder that it is given."""
 
 
 PEERS = (
@@ -83,7 +87,7 @@ PEERS = (
 
 
 def interpreter(least: tuple[int, int]) -> str:
-    """Return a Python that is new enough: this one, or one of the system's. Raises Skipped."""
+    """Return the path of a Python of at least this version. Raises Skipped."""
     names = [f"python3.{minor}" for minor in range(least[1], least[1] + 3)]
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     others = [*map(shutil.which, names), *sorted(pyenv.glob(f"3.{least[1]}.*/bin/python"))]
@@ -91,11 +95,11 @@ def interpreter(least: tuple[int, int]) -> str:
         asked = subprocess.run([each, "-c", f"import sys; sys.exit(sys.version_info < {least})"], capture_output=True)
         if asked.returncode == 0:
             return str(each)
-    raise Skipped(f"needs Python {least[0]}.{least[1]}, which is not there")
+    raise Skipped(f"needs Python {least[0]}.{least[1]}, which is not installed")
 
 
 def environment(peer: Peer, cache: Path) -> Path:
-    """Return the Python of the peer's own environment, which is made if missing. Raises Skipped."""
+    """Return the Python of the peer's environment; create the environment if it is missing. Raises Skipped."""
     home = cache / peer.name
     python, made = home / "bin" / "python", home / "made"
     if made.exists():
@@ -115,20 +119,21 @@ def environment(peer: Peer, cache: Path) -> Path:
 def last_line(text: str) -> str:
     """Return the last line of a program's output."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "nothing was said"
+    return lines[-1] if lines else "no output"
 
 
 class Cost:
-    """What a process and those below it take: the most bytes at once, and seconds of all cores.
+    """The peak memory in bytes, and the processor seconds, of a process and its children.
 
-    Of memory that n processes share, each has an nth, on Linux. The last tenth of a second of each is not seen."""
+    On Linux, memory that n processes share counts as one nth for each. The last tenth of a second of each process is
+    not measured."""
 
     def __init__(self) -> None:
         self.peak = 0
         self._seconds: dict[tuple[int, float], float] = {}
 
     def look(self, process: psutil.Process) -> None:
-        """Raises psutil.NoSuchProcess once it has gone."""
+        """Take a sample. Raises psutil.NoSuchProcess if the process has ended."""
         held = 0
         for each in [process, *process.children(recursive=True)]:
             try:
@@ -177,7 +182,7 @@ def watched(command: Sequence[str], log: Path) -> tuple[float, Cost]:
 def measure(
     peer: Peer, python: Path, folder: Path, files: Sequence[Path], threshold: float
 ) -> tuple[float, Cost, dict[str, Any]]:
-    """Return seconds, cost, and the peer's result with paths relative to the folder. Raises Skipped."""
+    """Return the seconds, the cost, and the peer's result with paths relative to the folder. Raises Skipped."""
     with tempfile.TemporaryDirectory(prefix="fast-diff-peers-") as name:
         work, out = Path(name) / "work", Path(name) / "found.json"
         work.mkdir()
@@ -213,7 +218,7 @@ def thumbnails(folder: Path, files: Sequence[Path]) -> tuple[list[str], np.ndarr
     for path in files:
         try:
             images.append(exact(str(path)).astype(np.int16) - 128)
-        except Exception as error:  # whatever is wrong with a file
+        except Exception as error:  # files may be broken in any way
             print(f"{path}: no image ({type(error).__name__})", file=sys.stderr)
         else:
             names.append(str(path.relative_to(folder)))
@@ -244,9 +249,9 @@ def near(hashes: dict[str, int]) -> Iterator[Pair]:
 
 
 def row(found: dict[str, Any], truth: set[Pair]) -> tuple[int, int, int, int]:
-    """How many pairs were named, how many are exact, how many of these were missed, and how many named are false.
+    """Return the numbers of pairs: named by the peer, exact, exact but missed, and named but false.
 
-    One that only stands in a group with another counts as found, and is not held against it if it is false."""
+    A pair that the peer does not name, but puts in one group, is not missed if it is exact, and not false otherwise."""
     wanted = set(near(found["hashes"])) if found["hashes"] else truth
     named = {pair for pair in found["pairs"] if len(pair) == 2}
     grouped = {frozenset(pair) for group in found["groups"] for pair in itertools.combinations(group, 2)}
@@ -258,11 +263,11 @@ def main() -> None:
     every = [peer.name for peer in PEERS]
     parser = argparse.ArgumentParser("python -m tests.benchmarks.peers", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, metavar="FOLDER")
-    parser.add_argument("--threshold", type=float, default=200.0, help="of the MSE, 200 unless told")
+    parser.add_argument("--threshold", type=float, default=200.0, help="greatest MSE of a match, default 200")
     parser.add_argument("--only", action="append", choices=every, metavar="NAME", help=", ".join(every))
-    parser.add_argument("--keep", action="store_true", help=f"use and leave environments in {CACHE}")
+    parser.add_argument("--keep", action="store_true", help=f"use and keep environments in {CACHE}")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no peer is left behind
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that `finally` kills the running peer
     folder = options.folder.absolute()
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
     names, images = thumbnails(folder, files)

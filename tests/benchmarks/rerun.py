@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.rerun [IMAGES] [--rounds 7]
 
-Makes a folder of small images (10,000 unless told), runs once, and then times in turn: the floor, a fresh interpreter
-that walks the folder, stats every file and imports `distributed`; and `fast-diff run` with nothing to do. Prints both
-and their ratio, the median of seven rounds."""
+Makes a folder of small images (default: 10,000), and runs once. Then alternately times `fast-diff run` with nothing to
+do and a floor: a fresh interpreter that walks the folder, stats every file and imports `distributed`. Prints the median
+of each, and the median of their ratios."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def main() -> None:
         config.write_text(f"output: {name}/outputs\ninputs: {{a: [{images}]}}\n")
         run = [sys.executable, "-m", "pipeline.cli.main", "run", str(config), "--quiet"]
         first = seconds(run)
-        time.sleep(2.5)  # so that the last images are no longer too young to be trusted
+        time.sleep(2.5)  # so that the time stamps of the last images are no longer racy
         seconds(run)
         pairs = [(seconds(run), seconds([sys.executable, "-c", FLOOR, str(images)])) for _ in range(options.rounds)]
     ours, floor = (statistics.median(times) for times in zip(*pairs, strict=True))

@@ -1,10 +1,11 @@
-"""Measure the cost of rows: for every pair recorded, and for copies of one page.
+"""Measure the cost of rows: with every pair recorded, and for copies of one page.
 
     python -m tests.benchmarks.rows [IMAGES] [COPIES]
 
-Takes thumbnails for granted, as growth.py does. First 8,000 images with `threshold: null`: the rate of the pairs stage,
-bytes and read time a row, beside the exact product of the same pairs alone on one core. Then 100,000 copies of a blank
-page: rows an image, and the time of the pairs stage beside that of hashing them, which is in proportion to the images.
+Thumbnails are synthesised, as in growth.py. The first part records every pair of 8,000 images (`threshold: null`) and
+prints the rate of the pairs stage, the bytes and read time per row, and the rate of bare exact products on one core.
+The second part compares 100,000 copies of a blank page and prints the number of rows, and the times of the pairs stage
+and of the hash stage, whose time is proportional to the number of images.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def blank(first: int, count: int) -> np.ndarray:
 
 
 def blank_thumbnails(inputs: Inputs, params: Any, job: Job) -> Result:
-    """Return the thumbnail stage's rows of white pages."""
+    """Return rows of the thumbnail stage for white pages."""
     return growth.fake_thumbnails(inputs, params, job, blank)
 
 

@@ -2,13 +2,12 @@
 
     python -m tests.benchmarks.scale [--partitions 10000] [--pairs 100000] [--workers 2] [--seconds 0]
 
-Runs the real planner, runner and stages (`tests/benchmarks/many.py`) on a real Dask scheduler and workers in processes
-of their own, over TCP. Prints the time to plan; of the first run the time to its first task, tasks a second, and the
-peak memory of driver and scheduler; the same for a feed, in which workers answer without publishing anything; and the
-time of a run with all finished. Each beside a floor measured in the same run: `client.map` of as many no-ops, a loop of
-`client.submit`, the bare publishing of as many of the same artifacts by as many processes, listing the folders and
-reading as many footers with nothing but pyarrow, and `os.stat` of each artifact. Processor time is that of the whole
-process, imports included."""
+Runs the real planner, runner and stages (`tests/benchmarks/many.py`) on a real Dask scheduler and workers, in separate
+processes over TCP. Prints the time to plan; for a first run, the time to the first task, tasks per second, and the peak
+memory of driver and scheduler; the same for a feed, in which workers answer without publishing anything; and the time
+of a run with nothing to do. Each figure has a floor of the same benchmark: `client.map` of as many no-ops, a loop of
+`client.submit`, bare publishing of such artifacts by as many processes, listing the folders and reading as many footers
+with pyarrow alone, and `os.stat` of each artifact. Processor time is of the whole process, imports included."""
 
 from __future__ import annotations
 
@@ -42,11 +41,11 @@ from tests.benchmarks.many import SUMMARIES, blocks_for, config_of, many
 
 MIB = 1 << 20
 SUBMITTED = 5_000
-"""Most no-ops that are submitted one by one."""
+"""Greatest number of no-ops that are submitted one by one."""
 
 
 class First(Reporter):
-    """A reporter that notes when tasks end, in seconds since the start, and the first and last end by stage."""
+    """A reporter that records when tasks end, in seconds since the start, and the first and last end by stage."""
 
     def __init__(self) -> None:
         self.began = time.perf_counter()
@@ -92,7 +91,7 @@ def cluster(folder: Path, workers: int) -> Iterator[tuple[dict[str, Any], int]]:
 
 
 def step_plan(options: argparse.Namespace) -> dict[str, Any]:
-    """Make the plan only."""
+    """Measure the time and the memory to make the plan."""
     config = config_of(Path(options.folder), {})
     stages = in_order(many(options.partitions, blocks_for(options.pairs), config))
     before = peak_memory(os.getpid())
@@ -103,7 +102,7 @@ def step_plan(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def step_run(options: argparse.Namespace) -> dict[str, Any]:
-    """Run as the command line does; in a feed, workers answer without work."""
+    """Measure a run like the command line's; in a feed, workers answer without work."""
     from pipeline.run import no_files, run
     from stages.commands.run.work import draw_work
 
@@ -160,7 +159,7 @@ def step_publish(options: argparse.Namespace) -> dict[str, Any]:
     """Measure the floor of publishing: artifacts per second of as many processes in a loop."""
     count = max(100, min(3_000, options.pairs // 10))
     with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
-        pool.map(publish_some, [(options.folder, 10)] * options.workers, 1)  # imports are no part of it
+        pool.map(publish_some, [(options.folder, 10)] * options.workers, 1)  # imports are not timed
         started = time.perf_counter()
         done = sum(pool.map(publish_some, [(options.folder, count)] * options.workers, 1))
         return {"rate": done / (time.perf_counter() - started)}
@@ -192,7 +191,7 @@ STEPS = {
 
 
 def answer(calls: Iterable[Call], seconds: float, topic: str) -> list[Outcome]:
-    """Answer that all tasks are published; run only the tasks with a file name of their own."""
+    """Return outcomes as if all tasks had been published; run only tasks with `filename`."""
     outcomes = []
     for call in calls:
         if call.task.filename:
@@ -206,7 +205,7 @@ def answer(calls: Iterable[Call], seconds: float, topic: str) -> list[Outcome]:
 
 
 def do(step: str, options: argparse.Namespace, folder: Path, scheduler: Mapping[str, Any] | None = None) -> Any:
-    """Do one step in a process of its own, with a peak memory of its own and without caches."""
+    """Run one step in a new process, so that its peak memory and caches are its own; return the figures."""
     words = ["--step", step, "--folder", str(folder), "--scheduler", json.dumps(scheduler)]
     sizes = [f"--{name}={getattr(options, name)}" for name in ("partitions", "pairs", "workers", "seconds")]
     command = [sys.executable, "-m", "tests.benchmarks.scale", *words, *sizes]
@@ -253,8 +252,8 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--partitions", type=int, default=10_000)
     parser.add_argument("--pairs", type=int, default=100_000)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=0.0, help="that the kernel of a block pair sleeps")
-    parser.add_argument("--folder", help="where to work; one that is deleted afterwards unless given")
+    parser.add_argument("--seconds", type=float, default=0.0, help="seconds that the kernel of a block pair sleeps")
+    parser.add_argument("--folder", help="working folder; default: a temporary folder")
     parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
     parser.add_argument("--scheduler", help=argparse.SUPPRESS)
     options = parser.parse_args(words)

@@ -1,8 +1,8 @@
 """Measure the listing of a million files: `python -m tests.benchmarks.scan [FILES]`
 
-Makes empty files in memory, where there is such a place, and times the scan stage (listing, sorting, cutting into
-partitions, publishing its artifacts) against `os.scandir` with one `stat` a file, in turns; and says how much memory
-listing takes, per file."""
+Makes empty files, on a RAM disk if there is one. Times the scan stage (listing, sorting, cutting into partitions,
+publishing artifacts) alternately with a floor, `os.scandir` with one `stat` per file. Prints both times, their ratio,
+and the memory of listing per file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def make(folder: Path, files: int) -> None:
 
 
 def walk(folder: Path) -> int:
-    """List every folder and stat every file: the floor."""
+    """List every folder and stat every file; return the number of files."""
     count, folders = 0, [str(folder)]
     while folders:
         with os.scandir(folders.pop()) as entries:

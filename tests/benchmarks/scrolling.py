@@ -1,9 +1,9 @@
-"""Measure frames per second while the report's page scrolls through many clusters, against a list of as many lines.
+"""Measure frames per second while the report's page scrolls through many clusters, against a plain list.
 
     .venv/bin/python -m tests.benchmarks.scrolling [--clusters 50000] [--seconds 5]
 
-Both pages scroll by 40 pixels a frame in Chromium without a screen, which draws on the processor. The bare list has one
-line of text for each cluster. Also prints the longest pause between two frames.
+Both pages scroll by 40 pixels per frame in headless Chromium, which draws on the processor. The plain list has one line
+of text for each cluster. Also prints the longest pause between two frames.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SCROLL = """seconds => new Promise(done => {
 
 
 def scrolled(browser: Any, page: Path, seconds: float) -> tuple[float, float]:
-    """Return frames a second, and the longest pause in milliseconds."""
+    """Return frames per second, and the longest pause in milliseconds."""
     opened = browser.new_page(viewport={"width": 1400, "height": 900})
     opened.goto(page.as_uri())
     opened.wait_for_timeout(1_000)

@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.shards FOLDER [--shards 100] [--members 10000] [--kill 60]
 
-Makes the shards below FOLDER, then runs the command line on them. The images are few and many times repeated, so that
-the comparison costs little. Seconds are of the processor, with all processes of the run.
+Makes the shards below FOLDER, then runs the command line on the shards. The shards repeat a few images many times, so
+that comparing costs little. Seconds are processor seconds of all processes of a run.
 """
 
 from __future__ import annotations

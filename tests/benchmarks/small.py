@@ -1,17 +1,17 @@
-"""Whole processes on folders of photographs: `fast-diff run` against a bare decoder, a bare walk, and imagededup.
+"""Time `fast-diff run` on folders of photographs, against a bare decoder, a bare walk, and imagededup.
 
     python -m tests.benchmarks.small FOLDER [FOLDER ...] [--rounds 5] [--imagededup PYTHON]
 
-Nothing is written into FOLDER: all files but one photograph are linked (copied, where the file system refuses links)
-into a temporary folder below TMPDIR. After two runs that are not timed, each round times, in an order that turns round
-from round to round: the first run, into an empty output; the same run again; the run with that photograph added, with
-another threshold, and with another keep rule, each from a copy of the finished output. Floors in the same rounds: a
-pool of processes that only decodes and scales; and an interpreter that imports pyarrow, walks the folder and stats each
-file. With `--imagededup`, the Python of an environment that holds imagededup, its perceptual hashes do the same.
+Nothing is written into FOLDER: all files but one photograph are linked, or copied if the file system refuses links,
+into a temporary folder below TMPDIR. After two untimed runs, each round times these jobs, in an order that every round
+reverses: the first run, into an empty output; then, each from a copy of the finished output, the same run again, the
+run with the missing photograph added, with another threshold, and with another keep rule. Each round also times two
+floors: a pool of processes that only decodes and scales, and an interpreter that imports pyarrow, walks the folder and
+stats each file. With `--imagededup`, the Python of an environment with imagededup, its perceptual hashes are timed too.
 
-Seconds are medians: of the wall until the command has ended, and of the processor for the command and all processes
-that it has started; those that outlive the command are waited for. Ratios are medians of the ratios of each round.
-Memory is the proportional set size (PSS) of all processes, sampled ten times a second in a first run. Needs Linux."""
+Seconds are medians: wall time until the command ends, and processor time of the command and all its child processes,
+including children that outlive the command. Ratios are medians of the ratios within a round. Memory is the proportional
+set size (PSS) of all processes, sampled ten times a second in a first run. Needs Linux."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ FIRST, NOTHING, ADDED = "first run", "nothing to do", "one photograph added"
 THRESHOLD, KEEP = "another threshold", "another keep rule"
 BARE, FLOOR, PEER = "floor: bare decoder, all cores", "floor: import pyarrow, walk, stat", "imagededup PHash"
 OPTIONS = {FIRST: "", NOTHING: "", ADDED: "", THRESHOLD: "--threshold 100", KEEP: "--keep oldest"}
-Seconds = tuple[float, float]  # of the wall, of the processor
+Seconds = tuple[float, float]  # wall time, processor time
 
 
 class Bench:
-    """A linked copy of a folder of photographs but for one, `added`, and the commands that are timed on this copy."""
+    """A linked copy of a folder without one photograph, `added`, and the commands that are timed on the copy."""
 
     def __init__(self, source: Path, work: Path, python: str | None) -> None:
         self.images, self.output, self.kept, self.log = (work / name for name in ("images", "out", "kept", "log"))
@@ -79,7 +79,7 @@ class Bench:
         self.added[1].unlink()
 
     def command(self, job: str) -> list[str]:
-        """Return the words of the process that is timed."""
+        """Return the command line of a job."""
         if job in OPTIONS:
             program = str(Path(sys.executable).with_name("fast-diff"))
             return [program, "run", str(self.images), "--output", str(self.output), *OPTIONS[job].split()]
@@ -89,7 +89,7 @@ class Bench:
         return [sys.executable, "-c", {BARE: DECODER, FLOOR: WALK}[job], str(self.images)]
 
     def time(self, job: str) -> Seconds:
-        """Return the seconds of one job, from the state of the output that the job needs."""
+        """Prepare the output for a job; return the seconds of the job."""
         if job in OPTIONS:
             shutil.rmtree(self.output, ignore_errors=True)
             if job != FIRST:
@@ -101,7 +101,7 @@ class Bench:
         return taken
 
     def seconds(self, command: list[str]) -> Seconds:
-        """Return the seconds of the wall and of the processor that a command takes."""
+        """Return the wall time and the processor time of a command, in seconds."""
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         started = time.perf_counter()
         with self.log.open("w") as said:
@@ -114,9 +114,9 @@ class Bench:
         return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     def prepare(self) -> int:
-        """Fill caches, keep a finished output, and return the most bytes that a first run's processes hold at once."""
+        """Fill caches and keep a finished output; return the peak memory of a first run in bytes."""
         self.time(FIRST)
-        time.sleep(2.5)  # after a run, the next one reads files again that changed within two seconds before
+        time.sleep(2.5)  # files that change less than two seconds before a run are read again by the next run
         shutil.rmtree(self.output)
         peak = watched(self.command(FIRST), self.log)[1].peak
         reap()
@@ -148,7 +148,7 @@ def link(path: Path, place: Path) -> None:
 
 
 def ratio(above: list[Seconds], below: list[Seconds], which: int = 0) -> float:
-    """Return the median of the ratios of each round; `which` 0: wall, 1: processor."""
+    """Return the median of the ratios of each round; `which`: 0 for wall time, 1 for processor time."""
     return statistics.median(a[which] / b[which] for a, b in zip(above, below, strict=True))
 
 
@@ -177,9 +177,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="photographs")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--imagededup", metavar="PYTHON", help="the Python of an environment that holds imagededup")
+    parser.add_argument("--imagededup", metavar="PYTHON", help="the Python of an environment with imagededup")
     options = parser.parse_args()
-    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: processes left behind become children of this one
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphaned processes become children of this one
     peer = options.imagededup
     if peer and subprocess.run([peer, "-c", "import imagededup"], capture_output=True).returncode:
         print(f"imagededup is left out: {peer} can't import it")

@@ -1,10 +1,10 @@
-"""Measure the parts of the time to find the largest distance inside clusters.
+"""Measure the time of the two steps that find the largest distance inside clusters.
 
     python -m tests.benchmarks.spread [CLUSTERS]
 
-Takes clusters of 2 to 12 thumbnails with a copy in each (1,000 of them unless told) through `distinct` and `farthest`,
-and a few of them through `np.unique` over rows. Prints ratios of figures of the same run; the first should be small: to
-leave out copies must cost no more than to compare what is left.
+Runs `distinct` and `farthest` on clusters (default: 1,000) of 2 to 11 thumbnails and one copy, and `np.unique` over the
+rows of some of these clusters. Prints ratios of times of the same run. The first ratio should be small: removing copies
+must not cost more than comparing the remaining thumbnails.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main() -> None:
     for _ in range(count):
         images = random.integers(0, 256, (int(random.integers(2, 12)), *SHAPE), dtype=np.uint8)
         clusters.append(np.concatenate([images, images[:1]]))
-    seconds(distinct, clusters[:50]), seconds(lambda images: farthest(images, 4, Squares()), clusters[:50])  # warm
+    seconds(distinct, clusters[:50]), seconds(lambda images: farthest(images, 4, Squares()), clusters[:50])  # warm-up
     ours, compare = seconds(distinct, clusters), seconds(lambda images: farthest(images, 4, Squares()), clusters)
     rows = seconds(lambda images: np.unique(images.reshape(len(images), -1), axis=0), clusters[:20])
     print(f"{count:,} clusters, ms each: distinct {ours * 1e3:.3f}, farthest {compare * 1e3:.3f}")

@@ -1,7 +1,8 @@
-"""Measure how long no task ends when workers are killed: `python -m tests.benchmarks.stall [KILLS] [IMAGES]` (10, 900)
+"""Measure how long no task ends when workers are killed: `python -m tests.benchmarks.stall [KILLS] [IMAGES]`
 
-Two `dask worker` processes, of which one is killed every three seconds; its nanny starts another. Prints the longest
-time in which no task ended, beside that of the same run when nobody is killed, and how many tasks ran twice."""
+Runs on two `dask worker` processes, and kills a worker every three seconds, KILLS times (default: 10); the worker's
+nanny starts another. IMAGES is the number of images (default: 900). Prints the longest time without the end of a task,
+for this run and for a run without kills, and how many tasks began twice."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ EVERY = 3.0
 
 
 def measured(project: Project, folder: Path, kills: int) -> str:
-    """Run once, killing so many workers; what came out, in words."""
+    """Run once, and kill `kills` workers; return the figures as a sentence."""
     with Cluster((project, {}), folder) as cluster:
         cluster.start()
         killed: list[float] = []

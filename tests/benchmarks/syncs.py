@@ -1,10 +1,10 @@
-"""Measure the cost of syncing artifacts: as the program does, never, each name, and all folders at the end.
+"""Measure the cost of syncing artifacts: each file, no file, each file and its name, and all folders at the end.
 
     python -m tests.benchmarks.syncs [ARTIFACTS [FOLDER]]
 
-Writes files of 4 KiB by `atomic_write` into seven folders in FOLDER (the current one unless told): as the program does,
-with no sync, and with each name synced, too; in rounds, by turns. Then measures what a run does in its end: all folders
-synced once, and once more where nothing has changed."""
+Writes files of 4 KiB with `atomic_write` into seven folders in FOLDER (default: the current folder), in three ways that
+alternate: as a run does, without any sync, and with each file's name synced, too. Then measures the end of a run: all
+folders are synced once, and once more when nothing has changed."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ NAMED = {
     "gpu": "needs a GPU and CuPy",
     "peers": "installs each peer from a package index into an environment of its own",
 }
-"""Benchmarks that are imported only, and what they need."""
+"""Benchmarks that are imported but not run, and the reason."""
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +87,6 @@ def test_a_benchmark_can_be_imported(name: str) -> None:
 
 
 def test_every_benchmark_is_run_or_named() -> None:
-    """Modules without a program are shared by benchmarks, and are tested with these benchmarks."""
+    """Modules without a main program are shared by benchmarks, whose tests cover them."""
     modules = {path.stem: path.read_text() for path in FOLDER.glob("*.py") if path != Path(__file__)}
     assert {name for name, text in modules.items() if "\nif __name__ ==" in text} == {*RUN, *NAMED}

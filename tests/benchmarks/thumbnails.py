@@ -1,4 +1,4 @@
-"""Thumbnails for benchmarks, uint8 (n, 64, 64, 3): cut from photographs, or as hard as users' images can be."""
+"""Make thumbnails for benchmarks, uint8 (n, 64, 64, 3): crops of photographs, synthesised photographs, hard data."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from PIL import Image, ImageDraw, ImageOps, UnidentifiedImageError
 SHAPE = (64, 64, 3)
 SIZE = SHAPE[:2]
 WAVES = 12
-"""Waves a side of synthesised photographs, from the mean on; what is finer is noise."""
+"""Number of cosine waves per side of synthesised photographs, from the mean on; finer detail is noise."""
 
 
 def crops(folders: Sequence[Path], count: int) -> np.ndarray:
-    """Return whole photographs and random parts of photographs, as many of each, in random order."""
+    """Return photographs and random parts of photographs, equally many of each photograph, in random order."""
     random = np.random.default_rng(0)
     paths = sorted({path.resolve() for folder in folders for path in folder.rglob("*") if path.is_file()})
     found: list[np.ndarray] = []
@@ -41,8 +41,10 @@ def crops(folders: Sequence[Path], count: int) -> np.ndarray:
 
 
 def synthesised(first: int, count: int) -> np.ndarray:
-    """Numbers `first` and on of a series with the spectrum and the spread of brightness and contrast of photographs;
-    every hundredth is a near-duplicate of the one before it."""
+    """Return `count` thumbnails of a series, from number `first` on.
+
+    The thumbnails have the spectrum, and the spread of brightness and contrast, of photographs. Every hundredth
+    thumbnail is a near-duplicate of the thumbnail before."""
     random = np.random.default_rng(first)
     grey = random.normal(0, 1, (count, WAVES**2)).astype(np.float32)
     colour = random.normal(0, 0.5, (count, 3, WAVES**2)).astype(np.float32) + grey[:, None]
@@ -131,7 +133,7 @@ def frames(count: int) -> np.ndarray:
 
 
 def flat(count: int) -> np.ndarray:
-    """Return sheets of one random grey each, with grain."""
+    """Return sheets of a single random grey with grain."""
     random = np.random.default_rng(9)
     grey = random.integers(0, 256, (count, 1, 1, 1))
     return np.clip(grey + random.normal(0, 1.5, (count, *SHAPE)), 0, 255).astype(np.uint8)

@@ -350,7 +350,7 @@ def test_the_figures_at_the_head_say_what_they_count(tmp_path: Path) -> None:
     assert "rows of the pairs table" not in text
     text = head(plain | {"decided": 3, "skipped_by_rule": 2, "identical": 1, "matches": 3})
     assert "pairs compared42 skipped by rule" in text
-    assert "2 rows of the pairs table for 3 pairs" in text
+    assert "The pairs table has 2 rows for 3 pairs" in text
     text = head(plain | {"matches": 6}, **{"pairs.threshold": None, "cluster.threshold": 150.0})
     assert "pairs recorded6clusters up to MSE 150" in text
     assert "up to 200" not in text

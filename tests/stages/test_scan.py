@@ -193,7 +193,7 @@ def test_inputs_that_lead_into_each_other_by_links_are_refused(
         assert said.startswith(f"inputs.a: {tmp_path / name} leads to {tree}")
         (said,) = problems([str(tree)], [str(tmp_path / name)])
         assert said.startswith(f"inputs.b: {tmp_path / name} leads to {tree}")
-        assert said.endswith(f"also in inputs.a as {tree}; remove one")
+        assert said.endswith(f"which is also in inputs.a as {tree}; remove one")
     assert problems([str(tree), inside, str(tree)], []) == []
     monkeypatch.setattr(os.path, "realpath", os.path.abspath)  # as where it is no link but a mount
     (said,) = problems([str(tree), str(tmp_path / "link")], [])

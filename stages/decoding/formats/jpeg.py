@@ -1,8 +1,9 @@
 """Detect truncated JPEGs, whose missing parts libjpeg paints grey.
 
-A file may be truncated in two ways. Scans may be missing: the scans of a complete file send all bits of each
-coefficient. Or the last scan may be cut: after a complete scan the decoder skips stuffing bytes; within a cut scan
-the decoder consumes stuffing bytes and waits for more. Neither check decodes the image twice."""
+A truncated file either lacks scans, or its last scan is cut. Scans are missing if the present scans do not send all
+bits of each coefficient. To find a cut scan, `load` appends stuffing bytes: after a complete scan the decoder skips
+stuffing bytes; within a cut scan the decoder consumes stuffing bytes and waits for more. Neither check decodes the
+image twice."""
 
 from __future__ import annotations
 
@@ -22,24 +23,24 @@ MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 START_OF_SCAN, RESTARTS, END = 0xDA, 0xDD, b"\xff\xd9"
 FRAMES = {0xC0: False, 0xC1: False, 0xC2: True}
-"""Frames with Huffman codes, and whether each is progressive; libjpeg can't suspend for other frames."""
+"""Frames with Huffman codes, and whether each is progressive; libjpeg can't pause within other frames."""
 STUFFING = b"\xff\0"
 """Bytes that begin no Huffman code: within a block the decoder consumes many; elsewhere the decoder skips all."""
 LEAD, STEPS = 8, 12
-"""Repetitions of STUFFING at first, since libjpeg looks eight bytes ahead; then single steps."""
+"""Repetitions of STUFFING in the first step, since libjpeg looks eight bytes ahead; number of further steps."""
 ZEROS = 8
-"""Zero bytes, at most, at the end of a scan without an end marker; more zeros are the missing rest of a download."""
+"""Zero bytes that a scan without an end marker may end with; more zeros are the missing rest of a download."""
 VALUES = 3
-"""Coefficients per pixel of `max_pixels`: as many as an RGB image has at full resolution."""
+"""Coefficients allowed per pixel of `max_pixels`: as many as an RGB image has at full resolution."""
 
 
 class Layout(NamedTuple):
     """The layout of a JPEG's scans.
 
     end           end of the last scan's data
-    ended         an end marker follows
-    buffered      several scans: a decoder holds all `coefficients` at once, at any scale
-    complete      the scans together send every bit of every coefficient
+    ended         whether an end marker follows
+    buffered      whether a decoder holds all `coefficients` at once, at any scale, as several scans require
+    complete      whether the scans together send every bit of every coefficient
     next_restart  number of the next restart marker in the last scan, if any"""
 
     end: int
@@ -169,7 +170,7 @@ def _decoded(decoder: Any, data: memoryview, known: Layout) -> bool:
 def _stuffing(next_restart: int | None) -> Iterator[bytes]:
     """Yield meaningless bytes to append to the last scan.
 
-    Within a cut scan, a decoder may first wait for the next restart marker, or for the restart marker after that."""
+    Within a cut scan, a decoder may first wait for one of the next two restart markers."""
     yield STUFFING * LEAD
     yield from [STUFFING] * STEPS
     for number in () if next_restart is None else (next_restart, next_restart + 1):

@@ -1,6 +1,6 @@
 """Read the header of a JPEG XL file, ISO/IEC 18181-1, before decoding.
 
-The plugin decodes a file on opening, and applies the orientation in the codestream but not the orientation in EXIF."""
+Pillow's plugin decodes a file on opening. The plugin applies the codestream's orientation, but not EXIF's."""
 
 from __future__ import annotations
 

@@ -105,7 +105,8 @@ def _open_jpeg(data: bytes) -> Image.Image | None:
 def is_raw(data: bytes, name: bytes) -> bool:
     """Return whether the bytes are camera RAW.
 
-    Most RAW files begin as TIFFs do, and Pillow would show their preview; only the ending of the name tells."""
+    Most RAW files begin like TIFFs, and Pillow would open their preview. Only the ending of the name tells the two
+    apart."""
     if data.startswith(TIFF_STARTS):
         return data[8:10] == b"CR" or ending_of(name) in RAW.endings
     return data.startswith(RAW_STARTS) or data[4:11] == b"ftypcrx"
@@ -130,8 +131,8 @@ def _why_unidentified(data: bytes) -> Problem:
 def is_unsupported(error: Exception) -> bool:
     """Return whether a decoder lacks a feature.
 
-    Only the message tells this from broken data; Pillow's plugins raise NotImplementedError for features of a format
-    that they lack."""
+    Pillow's plugins raise NotImplementedError for a missing feature. For other decoders, only the message tells a
+    missing feature from broken data."""
     words = str(error).lower()
     return isinstance(error, NotImplementedError) or any(
         word in words for word in ("unsupported", "not supported", "not available", "cannot handle")
@@ -143,8 +144,8 @@ def _open_raw(data: bytes, max_pixels: int, fast: bool) -> Opened | None:
 
     Returns None for a camera unknown to LibRaw.
 
-    If `fast`, each four sensor cells make one pixel, without interpolation. The embedded preview is not used:
-    cameras crop, sharpen and style previews."""
+    If `fast`, four sensor cells make one pixel, without interpolation. The embedded preview is not used, since cameras
+    crop, sharpen and style previews."""
     if not RAW.version:
         raise Unreadable(problems.needs(RAW.name, RAW.extra), RAW.decoder)
     rawpy = importlib.import_module(RAW.module)
@@ -174,7 +175,7 @@ def _open_jxl(data: bytes, max_pixels: int) -> Opened:
     if head.width * head.height > max_pixels:
         raise Unreadable(problems.MANY_PIXELS)
     image = Image.open(io.BytesIO(data), formats=list(JPEG_XL.pillow))
-    as_jpeg = getattr(image, "jpeg", False)  # rebuilt as the original JPEG, which is not turned
+    as_jpeg = getattr(image, "jpeg", False)  # the plugin rebuilds the original JPEG without turning it
     turn = 1 if head.orientation != 1 and not as_jpeg else None
     return Opened(image, *image.size, "JXL", image.mode, JPEG_XL.decoder, turn)
 

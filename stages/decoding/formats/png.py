@@ -18,9 +18,7 @@ from stages.decoding.problems import Unreadable
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HEAD = struct.Struct(">I4sIIBBBBBI")
-"""The first chunk.
-
-Its fields: length, name, width, height, bits, colour, compression, filter, interlacing, checksum."""
+"""The first chunk: length, name, width, height, bits, colour, compression, filter, interlacing, checksum."""
 CHUNK = struct.Struct(">I4s")
 PLAIN = {(8, 0): "L", (8, 2): "RGB", (8, 4): "LA", (8, 6): "RGBA"}
 """Pillow's mode by bits and colour type."""
@@ -35,7 +33,7 @@ MARKS: dict[str, int | tuple[int, ...]]
 MARKS = {"1": 255, "P": 91, "L": 91, "LA": (91, 45), "RGB": (91, 165, 60), "RGBA": (91, 165, 60, 45), "I;16": 23_456}
 """Value of the last pixel before decoding, by mode; if unchanged after decoding, the data may be truncated."""
 MAX_TEXT_CHUNK = 1 << 26
-"""Maximal bytes of a comment or profile. Pillow's limit of 1 MiB would reject files of drawing programs."""
+"""Greatest size in bytes of a comment or profile. Pillow's limit of 1 MiB would reject files of drawing programs."""
 COMMENTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 METADATA = frozenset({b"Raw profile type exif", b"XML:com.adobe.xmp"})
 PIECE = 1 << 20
@@ -44,7 +42,7 @@ PngImagePlugin.MAX_TEXT_CHUNK = MAX_TEXT_CHUNK
 
 
 def open_plain(data: bytes, max_pixels: int) -> Image.Image | None:
-    """Return a decoded plain PNG, equal to Pillow's.
+    """Return the image of a plain PNG, with the same pixels as Pillow decodes.
 
     Returns None if the PNG is truncated, too large or not plain."""
     if not data.startswith(SIGNATURE) or not data.endswith(END) or len(data) < len(SIGNATURE) + HEAD.size:
@@ -90,7 +88,7 @@ def load(image: PngImageFile, data: bytes) -> None:
 
 
 def is_whole(data: bytes) -> bool:
-    """Return whether a PNG holds as many bytes as its header demands."""
+    """Return whether a PNG holds as many bytes of pixels as its header demands."""
     width, height, depth, colour, *_, interlaced = struct.unpack_from(">IIBBBBB", data, len(SIGNATURE) + CHUNK.size)
     bits = depth * SAMPLES.get(colour, 1)
     missing = 0
@@ -132,7 +130,7 @@ def _is_huge(packed: bytes) -> bool:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the name, start and end of the content of each complete chunk."""
+    """Yield the name of each complete chunk, and the start and end of its content."""
     at = len(SIGNATURE)
     while at + 12 <= len(data):
         length, name = CHUNK.unpack_from(data, at)

@@ -7,15 +7,15 @@ from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 DRAFT = 4
-"""`decode: fast` decodes to at least DRAFT times the thumbnail's size; less adds hundreds to an MSE."""
+"""`decode: fast` decodes to at least DRAFT times the thumbnail's size; a smaller factor adds hundreds to an MSE."""
 HALVED = 16
-"""DRAFT for JPEG 2000, whose halvings shift pixels by up to half a pixel."""
+"""The factor for JPEG 2000, larger than DRAFT, since each halving shifts pixels by up to half a pixel."""
 
 
 def reduce(image: Image.Image, data: bytes, size: tuple[int, int]) -> int:
-    """Let the decoder scale the image down, where the decoder does so well.
+    """Let the decoder scale a JPEG or a JPEG 2000 down; leave other images as they are.
 
-    Returns how many times the decoder will halve the image beyond the size that the image shows now."""
+    Returns the number of halvings that `image.size` does not reflect yet."""
     if isinstance(image, JpegImageFile):
         image.draft(None, (DRAFT * size[0], DRAFT * size[1]))
     elif isinstance(image, Jpeg2KImageFile):

@@ -1,6 +1,6 @@
 """List the formats that can be read, and the library that reads each format.
 
-Every run reads the list; Pillow is imported where a file is decoded."""
+Every run imports this module, so only functions import Pillow."""
 
 from __future__ import annotations
 
@@ -97,9 +97,7 @@ JXL_STARTS = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 
 
 class PluginBroken(Exception):
-    """Signal a module of `thumbnail.plugins` that can't be imported.
-
-    The message says why."""
+    """Signal that a module of `thumbnail.plugins` can't be imported; the message says why."""
 
 
 def import_plugins(modules: Sequence[str]) -> None:
@@ -145,9 +143,7 @@ def names_for(data: bytes) -> list[str]:
 
 @functools.cache
 def _own() -> tuple[str, ...]:
-    """Return the names of Pillow's own formats that are listed here.
-
-    Formats that this build of Pillow can't open are left out."""
+    """Return Pillow's names of the formats in FORMATS that this build of Pillow can open."""
     from PIL import Image
 
     Image.init()

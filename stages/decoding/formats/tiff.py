@@ -28,8 +28,8 @@ def decode_tiff(data: bytes, max_pixels: int) -> tuple[Image.Image, str, int]:
 
     The image is L, RGB or RGBA; the orientation is 1 to 8.
 
-    Black and white are, for unsigned integers, the ends of the type's range; for signed integers, the least and the
-    greatest value of the page; for floats, the values that `wide.ends` returns for the whole page.
+    The sample type decides which values become black and white. Unsigned integers: the ends of the type's range.
+    Signed integers: the least and the greatest value of the page. Floats: the result of `wide.ends` for the page.
 
     Raises:
         Unreadable: the page is too large or of an unsupported kind.
@@ -73,7 +73,7 @@ def _colours(
 
 
 def _whole(kind: np.dtype[Any]) -> tuple[float, float]:
-    """Return the range of an integer type; 0 and 1 for floats, the range of float alpha."""
+    """Return 0 and the greatest value of an integer type; 0 and 1 for floats, as in float alpha."""
     return 0.0, 1.0 if kind.kind == "f" else float(np.iinfo(kind).max)
 
 

@@ -1,4 +1,4 @@
-"""Choose the black point and the white point of more than 8 bits a value."""
+"""Choose the black point and the white point of images with more than 8 bits a value."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 OVERSHOOT = 0.1
-"""Tolerance beyond floats of 0 to 1, for the overshoot of sharp scaling; such values are clipped."""
+"""Floats of 0 to 1 may exceed the range by this much, since sharp scaling overshoots; the excess is clipped."""
 DARKEST = 16.0
 """Floats of at most 255 count as values of 0 to 255 only if their maximum is above DARKEST."""
 NO_DATA = -9999.0
@@ -20,7 +20,7 @@ HUGE = 1e30
 
 
 def finite(values: NDArray[Any], missing: float | None = None) -> NDArray[np.bool_]:
-    """Return which values are finite, not huge, and not missing data."""
+    """Return a mask of the values that are finite, not huge, and not missing data."""
     if values.dtype.kind == "u":
         return np.ones(values.shape, np.bool_)
     with np.errstate(invalid="ignore", over="ignore"):
@@ -34,7 +34,8 @@ def finite(values: NDArray[Any], missing: float | None = None) -> NDArray[np.boo
 def ends(low: float, high: float) -> tuple[float, float]:
     """Return the values that become black and white, for floats from `low` to `high`.
 
-    The result is 0 and 1, or 0 and 255, or `low` and `high`. A single value counts as a value of 0 to 255."""
+    The result is 0 and 1, or 0 and 255, or `low` and `high`. Where `low` and `high` are equal and outside 0 to 1, the
+    result is 0 and 255."""
     if low >= -OVERSHOOT and high <= 1 + OVERSHOOT:
         return 0.0, 1.0
     if low == high or (low >= 0 and DARKEST < high <= 255):

@@ -1,12 +1,12 @@
 // Act on files, on a page that `fast-diff review` serves: dry run, apply, stop, undo.
 
-const act = {digest: "", key: ""};  // the plan of the last dry run, and what it was made from
+const act = {digest: "", key: ""};  // digest of the last dry run's plan, and `actKey()` at the dry run
 const MOST_LINES = 200;
 
 const MERGES = "writes caption, keywords, people, rating, date and GPS that the kept image lacks into its XMP sidecar";
 const NONE_TO_MERGE = "nothing to merge: each removed image is the same file as its keeper, and has no XMP sidecar";
 
-// Why no metadata can be merged; empty where some may be.
+// Why no metadata can be merged; empty if some may be merged.
 function whyUnmergeable() {
   if (server.unmergeable) return server.unmergeable;
   const some = view.found.some(cluster => {
@@ -21,7 +21,7 @@ function chosenOptions() {
   return {action, to: action === "move" ? byId("move-to").value : "", companions: byId("companions").value,
     merge_metadata: merge.getAttribute("aria-checked") === "true" && !merge.disabled};
 }
-// What the reader sees; a dry run of anything else may not be applied.
+// The state of the page that a dry run depends on; a changed state needs a new dry run before “apply”.
 const actKey = () => JSON.stringify([chosenOptions(), server.revision, view.found.length, removalText(), cut.threshold]);
 
 async function attempt(path, body) {

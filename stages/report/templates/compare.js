@@ -35,7 +35,7 @@ function openCompare() {
   drawTable(keeper, image);
 }
 
-// `shape`: the keeper's width and height. Both images get this shape to blink and to subtract, as their thumbnails do.
+// `shape`: the keeper's width and height. Both images are shown in this shape, as thumbnails are compared in one shape.
 function show(figure, image, turn, [width, height]) {
   const shown = figure.querySelector("img");
   fill(shown, image, true);
@@ -61,7 +61,7 @@ function setMode(mode) {
   byId("curtain-row").hidden = mode !== "curtain";
 }
 
-// The gain of the difference: 1 to 32, in steps of 2.
+// Set the gain of the difference: a power of two from 1 to 32.
 function setGain(power) {
   const gain = 2 ** power;
   byId("gain").value = power;

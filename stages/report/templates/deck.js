@@ -1,7 +1,7 @@
 // Review mode: one cluster at a time, large, by keyboard alone.
 
 const deck = {list: [], at: 0, image: 0, dialog: document.getElementById("deck")};
-const FEW = 6;  // images up to which review mode shows the originals
+const FEW = 6;  // review mode shows the originals of clusters with at most FEW images
 
 const isReviewed = cluster => cluster.images.every(image => reviewed.has(image));
 const placeKey = `${storageKey}:at`;
@@ -18,7 +18,7 @@ function lastPlace() {
   try { return Number(localStorage.getItem(placeKey) ?? -1); } catch { return -1; }
 }
 
-// Open at a cluster of the list; by default where the reader was, else at the first cluster without a decision.
+// Open at a cluster of the list: by default at the last visited cluster, else at the first cluster without a decision.
 function openDeck(place = -1) {
   if (!view.found.length) return;
   deck.list = view.found.slice();

@@ -1,4 +1,4 @@
-// The reader's decisions: each one goes through `decide`, is stored, and can be undone and redone.
+// The reader's decisions: each decision goes through `decide`, is stored, and can be undone and redone.
 
 const own = new Set(data.dismissed.map(([a, b]) => pairOf(a, b)));  // pairs dismissed in the run's config
 const storageKey = `fast-diff:${data.mark}`;
@@ -6,7 +6,7 @@ const sets = {skipped, reviewed, dismissed};
 const past = {steps: [], done: 0};  // steps: {label, after, before}; `done` of them are in force
 const serving = document.querySelector('meta[name="fast-diff-review"]') !== null;
 
-// `null`: no decision; a pair that the run's config dismisses is then dismissed.
+// `null`: no decision; a pair that the run's config dismisses stays dismissed.
 function valueOf(kind, key) {
   return kind === "choice" ? choice.get(key) ?? null : sets[kind].has(key);
 }
@@ -15,7 +15,7 @@ function put([kind, key, value]) {
   else sets[kind][value ?? (kind === "dismissed" && own.has(key)) ? "add" : "delete"](key);
 }
 
-// Make a step of all changes that change anything; return whether there is one.
+// Make one step of the changes that have an effect; return whether any change has an effect.
 function decide(label, changes) {
   const after = changes.filter(([kind, key, value]) => valueOf(kind, key) !== value);
   if (!after.length) return false;
@@ -42,7 +42,7 @@ function travel(does) {
   shownAgain((does === "undo" ? step.before : step.after));
 }
 
-// Draw what a step from elsewhere, or from the past, has changed.
+// Redraw the list after a step was undone or redone, and move to the first changed image.
 function shownAgain(changes) {
   refresh(true);
   const [kind, key] = changes[0] ?? [];
@@ -65,7 +65,7 @@ function remember() {
   }
 }
 function recall() {
-  for (const pair of own) dismissed.add(pair);  // also pairs that this browser has not stored yet
+  for (const pair of own) dismissed.add(pair);  // even if this browser has not stored the pair yet
   if (serving) return;
   try {
     const kept = JSON.parse(localStorage.getItem(storageKey) ?? "{}");

@@ -46,7 +46,7 @@ addEventListener("resize", () => {
   else drawSoon();
 });
 
-// ---- filters, by the id of their element: what a value does, and the value that filters nothing
+// ---- filters, by the id of their element: the effect of a value, and the value that filters nothing
 
 // The threshold is a logarithmic scale over four powers of ten, and 0.
 function thresholdOf(value) {

@@ -8,7 +8,7 @@ const choice = new Map();                           // image -> keep (true) or r
 const skipped = new Set();                          // images whose cluster is skipped
 const dismissed = new Set();                        // "i j", i < j: pairs marked as not duplicates
 const reviewed = new Set();                         // images that the reader has decided on in review mode
-const gone = new Set();                             // images that an action on the page has taken away
+const gone = new Set();                             // images that an action on the page has removed
 
 // Modification times lie in a separate script, so that a touched file does not change the page.
 const written = globalThis.dates?.images === data.images ? globalThis.dates.written : [];
@@ -59,8 +59,8 @@ function recut(threshold) {
   }
 }
 
-// The keeper is the first kept image. A choice replaces the proposed keeper only if the choice covers all images
-// of this cluster. Images that were skipped or dismissed at another threshold are kept, too.
+// The keeper is the first kept image. Choices replace the proposed keeper only if every image of the cluster has a
+// choice. Images that were skipped or dismissed at another threshold are kept, too.
 function keeperOf(cluster) {
   const here = gone.size ? cluster.images.filter(image => !gone.has(image)) : cluster.images;
   const images = here.length ? here : cluster.images;

@@ -47,7 +47,7 @@ function exportPlan() {
     + "Next, in a terminal: fast-diff apply plan.json --action report");
 }
 
-// Take the choices of a plan file, as one step; files of other runs, and files that have changed, are left out.
+// Apply the choices of a plan file as one step; files of other runs, and files that have changed, are left out.
 async function loadPlan(file) {
   const known = new Map(data.digest.map((digest, image) => [`${pathOf(image)}\n${digest}`, image]));
   const changes = [];

@@ -1,4 +1,4 @@
-// Rules over the clusters that are listed, or selected: a preview of what would change, then one step.
+// Apply a rule to the selected clusters, or to all listed clusters: first a preview of the changes, then one step.
 
 const FORMATS = ["RAW", "TIFF", "PNG", "JPEG"];  // the order of `cluster.keep: format`
 const within = (image, folder) => pathOf(image).startsWith(folder.endsWith("/") ? folder : `${folder}/`);
@@ -6,7 +6,7 @@ const formatRank = image => {
   const name = data.formats[data.format[image]], place = FORMATS.indexOf(name === "MPO" ? "JPEG" : name);
   return place < 0 ? FORMATS.length : place;
 };
-// A key for each image; the image with the least key is kept; of equal keys, the first image of the cluster.
+// A key for each image; the image with the least key is kept. If keys are equal, the first image is kept.
 const ruleKeys = {
   prefer: folder => image => within(image, folder) ? 0 : 1,
   avoid: folder => image => within(image, folder) ? 1 : 0,
@@ -37,7 +37,7 @@ function ruled(name, folder, cluster) {
 const chosenRule = () => [byId("rule").value, byId("rule-folder").value.trim()];
 const needsFolder = name => name === "prefer" || name === "avoid";
 
-// What a rule would change, with an account of the clusters that change.
+// The changes that a rule would make, and the clusters that would change.
 function rulePlan() {
   const [name, folder] = chosenRule();
   const scope = ruleScope();

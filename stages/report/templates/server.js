@@ -17,7 +17,7 @@ function send(action) {
   pump();
 }
 
-// One request at a time, so that the server gets actions in order; a decision counts as saved once it is answered.
+// Send one request at a time, so that the server gets actions in order. A decision is saved when the server answers.
 async function pump() {
   if (server.busy || !server.waiting.length) return;
   server.busy = true;
@@ -61,7 +61,7 @@ function absorb(state, visit = false) {
   }
   const before = changes.map(([kind, key]) => valueOf(kind, key));
   changes.forEach(put);
-  for (const action of server.waiting) action.set?.forEach(put);  // not saved yet, and shown already
+  for (const action of server.waiting) action.set?.forEach(put);  // the page shows decisions before they are saved
   const news = Boolean(state.all) || changes.some(([kind, key], n) => valueOf(kind, key) !== before[n]);
   const away = state.gone.length !== gone.size || state.gone.some(image => !gone.has(image));
   gone.clear();
@@ -99,7 +99,7 @@ function saved(text) {
   document.getElementById("saved").textContent = text;
 }
 
-// The buttons of undo and redo say what they would do.
+// Set the titles of the buttons undo and redo to the step that each button would undo or redo.
 function steps() {
   const [undo, redo] = serving ? [server.undo, server.redo]
     : [past.steps[past.done - 1]?.label, past.steps[past.done]?.label];

@@ -7,8 +7,8 @@ const previewOf = image => serving ? `preview/${image}?of=${data.mark}` : data.p
   ? `images/${data.digest[image].slice(0, 20)}-${data.previews}${["", "", "-small", "-raw", "-raw-small"][data.preview[image]]}.jpg`
   : originalOf(image);
 
-// The URL of the file itself: from the server, or where the page is on a disk and browsers turn the image as the run did;
-// names that are not UTF-8 are stored in hex.
+// The URL of an image's file: on the server, or on the disk of a static page if browsers turn the image as the run did.
+// Names that are not UTF-8 are stored in hex.
 const SHOWN = new Set(["JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "AVIF"]);
 function originalOf(image) {
   if (serving) return `original/${image}?of=${data.mark}`;
@@ -18,7 +18,7 @@ function originalOf(image) {
   return "file://" + (odd ? odd.replace(/../g, "%$&").replaceAll("%2f", "/") : pathOf(image).split("/").map(encodeURIComponent).join("/"));
 }
 
-// An <img> with the best picture there is, and the preview where that fails.
+// Show the best picture of an image in an <img>; show the preview if loading fails.
 function fill(shown, image, large) {
   const preview = serving || data.preview[image] ? previewOf(image) : "";
   shown.parentElement?.classList.remove("gone");
@@ -29,7 +29,7 @@ function fill(shown, image, large) {
   shown.src = (large && originalOf(image)) || previewOf(image);
 }
 
-// A switch: a button that says whether it is on.
+// A switch: a button with the state on or off.
 function switching(text, {key, on, label = text, disabled = false, click}) {
   const made = make("button", {type: "button", className: "switch", title: key ? `${label} (${key})` : label, disabled,
     aria: {role: "switch", checked: on, label}, on: {click}}, make("span", {className: "knob"}), text);
@@ -83,7 +83,7 @@ function drawImage(cluster, keeper, place, image, n) {
   why ? make("span", {className: "why", title: why}, why.replace("keeper: ", "")) : "");
 }
 
-// The part of an image's folder in which the folders of the cluster differ; their last name where all are equal.
+// The part of an image's folder in which the folders of the cluster differ; the folder's last name if all are equal.
 function folderShown({images}, image) {
   const every = [...new Set(images.map(each => data.folder[each]))].map(each => data.folders[each].split("/"));
   const own = data.folders[data.folder[image]].split("/");
@@ -112,7 +112,7 @@ function moreMetadata({images}, image) {
   return more.length ? `only this image has ${more.join(" and ")}` : METADATA;
 }
 
-// Names of the metadata that an image has, and what the keeper lacks.
+// Names of an image's metadata. The note on an image says why the image is kept, or which metadata the keeper lacks.
 const metadataOf = image => [data.gps[image] && "GPS", data.cameras[data.camera[image]] && "camera", data.taken[image] && "date",
   ...data.annotations[data.annotation[image]].split(" ")].filter(Boolean);
 function noteOf(cluster, keeper, image) {
@@ -129,8 +129,9 @@ function distanceTo(keeper, image) {
   const text = same ? "same file" : measured === null ? "" : `${turn ? "" : "MSE "}${humanMse(measured)}`;
   return text + (turn >= 4 ? " mirrored" : "") + (turn % 4 ? ` ↺${turn % 4 * 90}°` : "");
 }
-// The turn from one image to another: 0 to 3 quarter turns, and 4 more for a mirror first. Both turns lead to the position
-// of the run's keeper, so the way is the turn of the image, then the inverse of the other turn; a mirror is its own inverse.
+// The turn from `image` to `to`: 0 to 3 quarter turns, plus 4 if the image is mirrored first. Each image's turn leads to
+// the orientation of the run's keeper, so the result is the turn of `image`, then the inverse of the turn of `to`. A turn
+// with a mirror is its own inverse.
 function turnBetween(to, image) {
   const first = data.turn[image], second = data.turn[to] >= 4 ? data.turn[to] : (4 - data.turn[to]) % 4;
   return (second + (second >= 4 ? 8 - first : first)) % 4 + ((first >= 4) !== (second >= 4) ? 4 : 0);

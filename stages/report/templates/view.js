@@ -16,7 +16,7 @@ function make(tag, options = {}, ...children) {
   return element;
 }
 
-// Several clusters a row: a card holds two tiles side by side, and scrolls where a cluster has more images.
+// A row holds several clusters. The card of a cluster holds two tiles side by side, and scrolls if there are more images.
 function measure() {
   const tile = Number(byId("tile").value), width = list.clientWidth, card = Math.min(width, 2 * tile + 38);
   view.columns = Math.max(1, Math.floor((width + GAP) / (card + GAP)));
@@ -89,7 +89,7 @@ function redraw(place) {
   view.drawn.set(place, row);
 }
 
-// Move to an image, in a cluster that may be elsewhere in the list, or not in the list at all.
+// Move to an image of the cluster at `place`; do nothing if the cluster is not in the list (-1).
 function visit(place, image) {
   if (place < 0) return;
   go(place, Math.max(0, view.found[place].images.indexOf(image)));

@@ -22,7 +22,7 @@ function resetZoom() {
   drawZoom();
 }
 
-// Zoom by a factor, while the point at (x, y), from the centre of the image's box, stays where it is.
+// Zoom by a factor around the point (x, y), measured from the centre of the image's box.
 function zoomBy(factor, x = 0, y = 0) {
   const scale = Math.max(1, Math.min(MOST_ZOOM, zoom.scale * factor)), by = scale / zoom.scale;
   zoom.x = scale === 1 ? 0 : x - (x - zoom.x) * by;
@@ -36,7 +36,7 @@ function zoomFull(x = 0, y = 0) {
   else zoomBy(full / zoom.scale, x, y);
 }
 
-// Where an event is, from the centre of the box that it is in.
+// The position of an event, measured from the centre of the box around the event.
 function fromCentre({clientX, clientY}) {
   const boxes = [...stage.querySelectorAll(".box")].map(box => box.getBoundingClientRect());
   const inside = boxes.find(box => clientX >= box.left && clientX <= box.right && clientY >= box.top && clientY <= box.bottom) ?? boxes[0];

@@ -1,4 +1,4 @@
-"""fast-diff-py 0.2.3, as its README has it. It writes thumbnails and a database into the folder that it is given."""
+"""Run fast-diff-py 0.2.3 as in its README; it writes thumbnails and a database into the folder of images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAIRS = """
 
 if __name__ == "__main__":
     folder, _, threshold, processes, out = sys.argv[1:]
-    limit = math.nextafter(float(threshold), math.inf)  # it takes what is below the limit, and we what is at it, too
+    limit = math.nextafter(float(threshold), math.inf)  # the peer excludes pairs at the limit, fast-diff includes them
     peer = FastDifPy.init_new(folder, progress=False, disable_config_timeout=True, retain_config=False)
     peer.index_the_dirs()
     peer.first_loop_iteration(cpu_proc=int(processes))
@@ -26,4 +26,4 @@ if __name__ == "__main__":
     pairs = peer.db.con.execute(PAIRS, (limit,)).fetchall()
     (recorded,) = peer.db.con.execute("SELECT count(*) FROM dif_table").fetchone()
     Path(out).write_text(json.dumps({"pairs": pairs, "note": f"{recorded:,} pairs in its table"}))
-    os._exit(0)  # what is left in its queues would keep the process for ever, now and then
+    os._exit(0)  # the process would sometimes never end, since the peer's queues are not empty

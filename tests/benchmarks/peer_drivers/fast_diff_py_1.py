@@ -1,4 +1,4 @@
-"""fast-diff-py 1.0.4, as its command line calls it; all that it writes goes to a folder of its own."""
+"""Run fast-diff-py 1.0.4 as its command line does; all output goes to a working folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fast_diff_py.fast_dif import FastDifPy
 
 if __name__ == "__main__":
     folder, work, threshold, processes, out = sys.argv[1:]
-    limit = math.nextafter(float(threshold), math.inf)  # it lists what is below the limit, and we what is at it, too
+    limit = math.nextafter(float(threshold), math.inf)  # the peer excludes pairs at the limit, fast-diff includes them
     peer = FastDifPy(part_a=folder, workdir=work, purge=True)
     peer.config.first_loop.cpu_proc = peer.config.second_loop.cpu_proc = int(processes)
     peer.config.second_loop.diff_threshold = limit

@@ -1,7 +1,7 @@
-"""imagededup 0.3.3: perceptual hashes, at most ten bits of difference.
+"""Run imagededup 0.3.3: perceptual hashes, at most ten bits of difference.
 
-Its packages import a network of torch, whose weights they fetch, before they import a hash; the hashes need none of
-it, so this goes round it: to the peer's advantage, whose time and memory are those of its hashes."""
+Importing imagededup's packages imports torch and downloads the weights of a network, which the hashes do not need. This
+driver skips the import, to the peer's advantage: only the time and memory of the hashes count."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BITS = 10
 
 
 def without_networks(package: str) -> None:
-    """Let modules below a package be imported without what its `__init__` imports."""
+    """Make modules below a package importable without running the package's `__init__`."""
     parent, _, name = package.partition(".")
     spec = importlib.util.find_spec(parent)
     assert spec is not None

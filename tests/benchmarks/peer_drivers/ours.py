@@ -1,4 +1,4 @@
-"""This program: the command with a config of its own, and then its results, read as the README does."""
+"""Run fast-diff: the command with a config, then the results, read as in the README."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.cli.main import main
 
 
 def matches(folder: str, work: Path, threshold: float, processes: int) -> list[tuple[str, str]]:
-    """Pairs of paths."""
+    """Run fast-diff; return the pairs of paths that match."""
     config = work / "config.yaml"
     given = {
         "run": "peers",
