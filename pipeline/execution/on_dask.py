@@ -87,7 +87,7 @@ class DaskExecutor:
             self._watch.check_if_silent()
             if within is not None and not self._completed.has_ready():
                 return
-        self._watch.heard()
+        self._watch.task_ended()
         for future, result in self._completed.next_batch():
             calls = self._futures.pop(future)
             status = future.status

@@ -157,7 +157,7 @@ class Runner:
             if first and not node.stage.source and (alone or node.address in self._attempts.tries):
                 break
             heapq.heappop(self._ready)
-            if self._waits_anew(node):
+            if self._must_wait(node):
                 continue
             self._left[node.stage.name] -= 1
             verdict = self.resolver.resolve(node, self.receipts)
@@ -185,7 +185,7 @@ class Runner:
                 most = self._executor.bundle_size(self._left[node.stage.name], self._task_seconds.get(node.stage.name))
         return calls
 
-    def _waits_anew(self, node: Node) -> bool:
+    def _must_wait(self, node: Node) -> bool:
         """Return whether a ready task must wait for an input that was found damaged."""
         gone = {needed for needed in node.task.inputs if needed not in self.receipts}
         for needed in gone:

@@ -78,7 +78,7 @@ class Watch:
         """Return the scheduler's RPC object; its methods have no type hints."""
         return self.client.scheduler
 
-    def heard(self) -> None:
+    def task_ended(self) -> None:
         """Record the end of a task."""
         self._last_outcome = self._workers_seen = time.monotonic()
         self._dumped = False

@@ -81,7 +81,7 @@ class Resolver:
         """Decide whether a task must run; all its inputs must have receipts."""
         call = self._call(node, receipts)
         name = artifact_name(node.task.key, call.fingerprint, node.task.filename)
-        record = self._current(node, call, name) or self._taken_back(node, call, name)
+        record = self._current(node, call, name) or self._restored(node, call, name)
         if record is None:
             return Verdict(self._with_earlier(node, call), None, self._reason(node, call, name))
         distrust = self._stale_rows(node, name)
@@ -152,7 +152,7 @@ class Resolver:
                 return record
         return None
 
-    def _taken_back(self, node: Node, call: Call, name: str) -> Record | None:
+    def _restored(self, node: Node, call: Call, name: str) -> Record | None:
         """Restore a retired artifact that has this fingerprint, if any; return its record."""
         retired = artifact_name(node.task.key, call.fingerprint)
         folder = f"{node.stage.name}/{RETIRED}"

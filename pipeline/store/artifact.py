@@ -153,7 +153,7 @@ class StoredArtifact:
             raise ArtifactDamaged(self.stage, self.key, f"{self.path} is missing or damaged") from error
         expected = {name: kind for name, kind in record.schema.items() if columns is None or name in columns}
         if rows != record.rows or expected != kinds(schema, expected):
-            raise ArtifactDamaged(self.stage, self.key, f"{self.path} does not hold what its footer says")
+            raise ArtifactDamaged(self.stage, self.key, f"{self.path} does not match its footer")
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[pq.ParquetFile]:

@@ -80,7 +80,7 @@ def test_the_state_is_written_down_once_for_each_time_that_nothing_ends(
         assert len(state["scheduler"]["workers"]) == 2
         assert len(caplog.messages) == 1
         assert str(tmp_path / STALLED) in caplog.messages[0]
-        watch.heard()
+        watch.task_ended()
         clock.pass_by(99, watch)
         assert len(caplog.messages) == 1
         clock.pass_by(10, watch)
@@ -112,7 +112,7 @@ def test_who_shows_the_cluster_hears_of_it_every_few_seconds(clock: Clock, tmp_p
     watch = watched(Client(3), tmp_path, heard)
     for _ in range(20):
         clock.now += 1
-        watch.heard()
+        watch.task_ended()
     assert set(heard) == {Cluster(workers=3, threads=6, memory=300)}
     assert watch.by_host == {"tcp://h0": 4, "tcp://h1": 2}
     assert 20 / module.CHECK_INTERVAL - 2 <= len(heard) <= 20 / module.CHECK_INTERVAL + 1

@@ -108,7 +108,7 @@ def test_a_file_with_fewer_rows_than_its_footer_says_is_damaged(
 ) -> None:
     assert isinstance(artifact.path, Path)
     rewrite(artifact.path, TABLE[rows])
-    with pytest.raises(ArtifactDamaged, match="does not hold what its footer says"):
+    with pytest.raises(ArtifactDamaged, match="does not match its footer"):
         {
             "table": lambda: artifact.table(["value"]),
             "batches": lambda: list(artifact.batches(["value"])),
