@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 import pyarrow as pa
 from pydantic import Field, field_validator
 
-from pipeline.machine.installation import install_extra
 from pipeline.messages.words import did_you_mean
 from pipeline.stage import (
     ADDED,
@@ -169,13 +168,9 @@ def check(params: Params, settings: Settings) -> Iterator[str]:
             "set pairs.folders to any or across"
         )
     if params.device == "gpu":
-        from stages.kernels import arrays
+        from stages.comparing.block_pairs import missing_gpu
 
-        try:
-            arrays.gpu()
-        except arrays.NoDevice as error:
-            how = f": {install_extra(error.extra)}" if error.extra else ""
-            yield f"pairs.device: {error}{how}; or set pairs.device=cpu"
+        yield from missing_gpu()
 
 
 def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
@@ -238,11 +233,8 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
 def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
     """Return the section `ledger` of run.json: sums over the block pairs."""
     names = ("pairs_total", "decided", "skipped_by_rule", "identical", "matches")
-    total = dict.fromkeys(names, 0)
-    for summary in summaries:
-        for name in names:
-            total[name] += summary[name]
-    return {"ledger": total}
+    found = list(summaries)
+    return {"ledger": {name: sum(summary[name] for summary in found) for name in names}}
 
 
 def uses(settings: Settings) -> Sequence[str]:

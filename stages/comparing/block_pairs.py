@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.machine.installation import install_extra
 from pipeline.messages.errors import TaskError
 from pipeline.stage import Artifact, Job
 from stages.comparing import copies
@@ -79,3 +80,12 @@ def _device(name: str) -> arrays.Device:
         return arrays.choose(name)
     except arrays.NoDevice as error:
         raise TaskError(f"pairs.device: {error}") from error
+
+
+def missing_gpu() -> Iterator[str]:
+    """Yield why `pairs.device: gpu` can't be used, and how to install what is missing; nothing where a GPU works."""
+    try:
+        arrays.gpu()
+    except arrays.NoDevice as error:
+        how = f": {install_extra(error.extra)}" if error.extra else ""
+        yield f"pairs.device: {error}{how}; or set pairs.device=cpu"

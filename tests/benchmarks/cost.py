@@ -3,9 +3,10 @@
     python -m tests.benchmarks.cost [--images 100000000] [--cores 1000] ...
 
 Prints a table in Markdown. Partitions and blocks have the sizes of `auto`. Rates, bytes and prices are options; the
-table names their values. If indexes are too large for the cache (`block_cache.INDEXES`), each block pair reads two indexes;
-else the number of reads is PER_PAIR, from `tests.benchmarks.locality` with bundles of 64. An image takes one request. A
-Parquet file takes two requests for its footer, and one request for each column and row group that is read."""
+table names their values. If indexes are too large for the cache (`block_cache.INDEXES`), each block pair reads two
+indexes; else the number of reads is PER_PAIR, from `tests.benchmarks.locality` with bundles of 64. An image takes one
+request. A Parquet file takes two requests for its footer, and one request for each column and row group that is
+read."""
 
 from __future__ import annotations
 
