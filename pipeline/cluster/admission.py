@@ -48,7 +48,7 @@ def checked_workers(client: Client, needs: Needs) -> Iterator[None]:
     for worker, answer in answers.items():
         if isinstance(answer, ImportError | AttributeError) or "No module named 'pipeline'" in str(answer):
             version = needs.versions[DISTRIBUTION]
-            lines.append(f"worker {worker} can't import {DISTRIBUTION}: install version {version} there")
+            lines.append(f"worker {worker} can't import {DISTRIBUTION}: install version {version} on the worker")
         elif isinstance(answer, OSError) and _has_left(client, worker):
             continue
         elif isinstance(answer, BaseException):

@@ -81,7 +81,7 @@ def _differing(needs: Needs) -> Iterator[str]:
     for name, version in needs.versions.items():
         if there[name] != version:
             expected, found = (each or "not installed" for each in (version, there[name]))
-            yield f"{name}: expected {expected} as on the driver, got {found}: install the driver's version there"
+            yield f"{name}: expected {expected} as on the driver, got {found}: install the driver's version"
 
 
 def _storage_problems(needs: Needs) -> Iterator[str]:
@@ -94,7 +94,7 @@ def _storage_problems(needs: Needs) -> Iterator[str]:
     try:
         write_bytes(mine, mine.name.encode())
         if read_bytes(mine).decode() != mine.name:
-            yield f"reads other bytes from {needs.folder} than it wrote there: repair that storage"
+            yield f"reads other bytes from {needs.folder} than the worker wrote: repair this storage"
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -124,7 +124,7 @@ def check_memory(limit: str | int, needs: Needs) -> None:
     if each and each < needs.memory:
         raise ConfigError(
             f"scheduler.memory_limit: expected at least {needs.memory // MEBIBYTE:,} MiB, got {limit}; "
-            + " or ".join(filter(None, ("raise it", needs.remedy)))
+            + " or ".join(filter(None, ("raise the limit", needs.remedy)))
         )
 
 

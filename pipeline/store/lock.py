@@ -59,7 +59,7 @@ class RunLock:
                 "name with --set run=NAME"
             )
         if owner is not None:
-            raise LockedError(f"{self._folder}: another run has just started there; wait for that run to end")
+            raise LockedError(f"{self._folder}: another run has just started in this folder; wait for that run to end")
         self._thread.start()
         return self
 
