@@ -13,14 +13,14 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (5, "92aecf126229f3ee"),
-    "thumbnail": (7, "621fe0489568491f"),
-    "hash": (3, "eec4dd01b182a17f"),
-    "embed": (1, "d1490f6c8fecc2a7"),
-    "index": (2, "c7858a0377ef274b"),
-    "pairs": (4, "79d049c89a5d2d5e"),
-    "cluster": (9, "dfabf8ee024d69cf"),
-    "plot": (17, "66924a91928121b7"),
+    "scan": (5, "7cf2b152f2560151"),
+    "thumbnail": (7, "74301d32a3815704"),
+    "hash": (3, "2ec05db7c96fb5a1"),
+    "embed": (1, "59ae05ee38515f85"),
+    "index": (2, "c9feb41956ea32f6"),
+    "pairs": (4, "6f666f514209daf6"),
+    "cluster": (9, "78660a72b2269d26"),
+    "plot": (17, "429fbb1cac8736f3"),
 }
 
 
