@@ -30,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # no error for a name that the terminal can't show
     os.environ.setdefault("PYTHONSAFEPATH", "1")  # child processes import no module of the current folder
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # importing NumPy would start a thread per core
+    os.environ.setdefault("MIMALLOC_PURGE_DELAY", "0")  # Arrow returns freed memory to the system at once
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # plugin search takes longer than validating a config
     try:
         installation.check()
