@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.stage import Artifact, Inputs, Job, Settings
 from stages.clustering.earlier import held
-from stages.clustering.rows import ImageRows, PathIndex, rows_of
+from stages.clustering.rows import ImageRows, PathIndex, rows_of, values_of
 from stages.comparing.thumbnails import pixels, thumbnail_shape
 from stages.kernels.measure import spread, turns, zero_mean
 
@@ -61,10 +61,7 @@ class _Measure:
         """Yield thumbnails of images, one partition at a time.
 
         Yields indices into `images`, and the thumbnails of these images, uint8 (m, H, W, C)."""
-        artifact, row = self._images.artifact[images], self._images.row[images]
-        order = np.lexsort([row, artifact])
-        for places in np.split(order, np.flatnonzero(np.diff(artifact[order])) + 1) if len(images) else ():
-            column = self._artifacts[artifact[places[0]]].take(["thumbnail"], row[places].tolist())["thumbnail"]
+        for places, column in values_of(self._artifacts, self._images.take(images), "thumbnail"):
             yield places, pixels(column, self.shape)
 
     def all(self, images: Ints) -> Bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -46,6 +46,16 @@ class ImageRows(NamedTuple):
     def take(self, rows: Ints) -> ImageRows:
         """Return some of the rows."""
         return ImageRows(self.table.take(pa.array(rows)), self.artifact[rows], self.row[rows])
+
+
+def values_of(
+    artifacts: Sequence[Artifact], images: ImageRows, name: str
+) -> Iterator[tuple[Ints, pa.Array | pa.ChunkedArray]]:
+    """Yield the values of a column for images, one artifact at a time, each with the indices of the images."""
+    order = np.lexsort([images.row, images.artifact])
+    for places in np.split(order, np.flatnonzero(np.diff(images.artifact[order])) + 1) if len(order) else ():
+        artifact = artifacts[images.artifact[places[0]]]
+        yield places, artifact.take([name], images.row[places].tolist())[name]
 
 
 def rows_of(artifacts: Sequence[Artifact], columns: Sequence[str], paths: pa.Array) -> ImageRows:

@@ -11,7 +11,7 @@ import pytest
 from pipeline.messages.errors import ArtifactDamaged
 from pipeline.stage import Base, Inputs
 from stages import cluster
-from stages.clustering import distances
+from stages.clustering import distances, earlier
 from tests.in_memory import MemoryArtifact, compute
 from tests.stages.test_cluster import NAMES, SETTINGS, dates, matches, thumbnails
 
@@ -148,3 +148,26 @@ def test_damaged_artifacts_tell_nothing() -> None:
     sound = based(inputs)
     damaged = Base(Damaged("cluster", "clusters", sound.artifact.rows_), sound.inputs, {})  # type: ignore[attr-defined]
     assert clusters(inputs, [damaged, sound]).rows_.equals(clusters(inputs).rows_)
+
+
+def test_an_image_that_changes_beside_a_cluster_measures_no_cluster(measured: Measured) -> None:
+    """The clusters of images that did not change are copied, though the partition of these images is a new artifact."""
+    old, new = [0, 1, 2, 90, 40, 41, 42, 80], [0, 1, 2, 90, 40, 41, 42, 70]
+    base = based([*halves(old), near(old, 1)])
+    before = measured.to_keepers, measured.diameters
+    now = [*halves(new), near(new, 1)]
+    found = clusters(now, [base])
+    assert (measured.to_keepers, measured.diameters) == before
+    assert found.rows_.equals(clusters(now).rows_)
+
+
+def test_many_images_of_changed_partitions(monkeypatch: pytest.MonkeyPatch, measured: Measured) -> None:
+    monkeypatch.setattr(earlier, "TOGETHER", 2)
+    old = [0, 1, 2, 20, 21, 22, 40, 41, 42, 60, 61, 62]
+    new = [0, 1, 2, 20, 21, 22, 40, 41, 42, 60, 61, 61]
+    base = based([*halves(old), near(old, 1)])
+    before = measured.diameters
+    now = [*halves(new), near(new, 1)]
+    found = clusters(now, [base])
+    assert measured.diameters == before, "the changed cluster has all its matches"
+    assert found.rows_.equals(clusters(now).rows_)
