@@ -77,7 +77,7 @@ def main() -> None:
         np.save(os.environ[VECTORS], rows)
         del rows
         thumbnails = partial(growth.fake_thumbnails, images=numbers)
-        seconds, alone, memory, record = growth.measure(
+        seconds, processor, alone, memory, record = growth.measure(
             options.images, Path(name) / "run", options.kind, thumbnails, **sections
         )
         rows = np.load(os.environ[VECTORS])
@@ -85,6 +85,7 @@ def main() -> None:
     each = ", ".join(f"{stage} {stages[stage]['seconds']:,.0f}" for stage in STAGES)
     print(f"{options.images:,} vectors of {options.dimensions} entries, cosine {options.cosine:g}")
     print(f"{ledger['pairs_total']:,} pairs, {ledger['matches']:,} matches, {seconds:,.0f} s ({each})")
+    print(f"{processor:,.0f} s of the processor")
     print(f"peak memory of all processes {memory / 2**20:,.0f} MiB")
     if embeddings.faiss is None:
         print("faiss is left out, not installed: pip install -e '.[bench]'")

@@ -21,6 +21,10 @@ RUN = {
     "cost": ("", r"\| price of cores \| \$\d"),
     "decode": ("PHOTOGRAPHS --rounds 1", r"the stage keeps [\d.]+% of the floor"),
     "efficiency": ("--images 8 --pairs-images 400 --rounds 1 --stage thumbnail", r"2 over loopback [\d.]+ s"),
+    "embedding_runs": (
+        "--images 200 --dimensions 32 --kind synchronous",
+        r"19,900 pairs, .*\n[\d,]+ s of the processor",
+    ),
     "embeddings": ("--images 300 --dimensions 32", r"\n +32 +0\.98 +[\d,]+ +[\d.nan]+ +[\d.nan]+ "),
     "filtering": ("--members 40 --rounds 1", r"large +parquet +10 members +[\d.]+ µs a member"),
     "footer_index": ("20", r"SQLite: add [\d.]+ µs"),
