@@ -3,6 +3,7 @@
     commands/filter/
       rewriting.py   copies of containers, by kind
         tar.py       tar files, compressed or not: members are copied byte by byte
+          tar_members.py  the members of a tar, and which of these can be read
         zip.py       zip files: members are copied byte by byte, a new directory is written
         parquet.py   Parquet files, one row group after the other
         arrow.py     Arrow files and streams, one record batch after the other

@@ -19,8 +19,8 @@ PINNED: dict[str, tuple[int, str]] = {
     "embed": (1, "59ae05ee38515f85"),
     "index": (2, "c9feb41956ea32f6"),
     "pairs": (4, "6f666f514209daf6"),
-    "cluster": (9, "78660a72b2269d26"),
-    "plot": (17, "429fbb1cac8736f3"),
+    "cluster": (9, "1372579f81894a20"),
+    "plot": (17, "e5a7683954a320a3"),
 }
 
 
