@@ -38,7 +38,7 @@ def lines(results: Results) -> Iterator[str]:
 
 
 def _again(code: str, sentences: set[str]) -> str:
-    """Return when images with an error code are tried again; empty where never."""
+    """Return when a run tries images with an error code again; empty if no run does."""
     from stages.decoding.problems import LIMITS, TRANSIENT_CODES
 
     if code not in TRANSIENT_CODES:

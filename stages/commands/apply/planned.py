@@ -31,7 +31,7 @@ class Planned:
     """Companions that are removed with the file, and their journal entries."""
 
     def refuse(self, error: ActRefused | OSError, before: str = "", detail: str = "") -> None:
-        """Leave the file alone. `before`: the beginning of the reason."""
+        """Leave the file alone; the reason is the text `before`, then the error."""
         self.why = before + why(error)
         self.detail = detail or (error.detail if isinstance(error, ActRefused) else "")
 

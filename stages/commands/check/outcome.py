@@ -71,7 +71,7 @@ def as_dict(checked: Checked) -> dict[str, Any]:
 def fails(checked: Checked, on: str) -> str:
     """Return why the gate fails, as text; empty where the gate passes.
 
-    With `on` "identical", only matches at a measured distance of 0 count."""
+    If `on` is "identical", only matches at a measured distance of 0 count."""
     rows = checked.matches
     if on == "identical":
         rows = rows[(rows[checked.figure] == 0) & rows["measured"]]

@@ -23,7 +23,7 @@ VECTOR_IDENTITY = "vector_identity"
 LONGEST = 2.0**60
 """The greatest length of a vector for which float32 can hold squared distances."""
 TINY = 2.0**-100
-"""A bound on the error of float32 products by underflow to 0."""
+"""A bound on the error of float32 products that underflow to 0."""
 
 
 class Embedding:
