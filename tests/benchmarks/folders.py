@@ -1,6 +1,6 @@
 """Make folders of images to time decoding: `python -m tests.benchmarks.folders PHOTOGRAPHS OUT [MOST]`
 
-Makes in OUT: `small` (1,000 JPEGs of 0.2 megapixels), `many` (10,000 such JPEGs), `large` (1,000 JPEGs of 4 megapixels)
+Makes in OUT: `small` (1,000 JPEGs of 0.2 megapixels), `many` (20,000 such JPEGs), `large` (1,000 JPEGs of 4 megapixels)
 and `icons` (20,000 PNGs of some 200 bytes). Each JPEG is a random part of one of the photographs; an enlarged part is
 as smooth as a photograph of a cheap camera. No folder gets more than MOST files."""
 
@@ -55,7 +55,7 @@ def main(source: Path, out: Path, most: int = 20_000) -> None:
     """Make all folders."""
     sets: dict[str, tuple[int, Callable[[Path], Callable[[int], None]]]] = {
         "small": (1_000, lambda folder: partial(part, source, (548, 365), folder)),
-        "many": (10_000, lambda folder: partial(part, source, (548, 365), folder)),
+        "many": (20_000, lambda folder: partial(part, source, (548, 365), folder)),
         "large": (1_000, lambda folder: partial(part, source, (2_448, 1_632), folder)),
         "icons": (20_000, lambda folder: partial(icon, folder)),
     }
