@@ -9,7 +9,7 @@ verify.py        the checks, and the content of verify.json
   recount.py     the ledger by grouping; clusters by a simple union-find
   keepers.py     the keeper of each cluster, by sorted tuples
   distances.py   distances of thumbnails, by NumPy on 64-bit integers
-  vectors.py     distances of vectors, by NumPy in float64"""
+  vectors.py     distances of vectors and hashes, by NumPy in float64"""
 
 from __future__ import annotations
 

@@ -31,12 +31,10 @@ from stages.commands.verify.distances import (
 )
 from stages.commands.verify.files import STAGES, ArtifactFile, damaged, files_of, read_summary
 from stages.commands.verify.tables import Images, Rows
-from stages.commands.verify.vectors import Vectors
+from stages.commands.verify.vectors import HASHES, Vectors, embedded, hashed
 
 GATHER = 128 << 20
 """Bytes of thumbnails in memory for a batch of pairs; the cache of partitions holds about as many bytes."""
-HASHES = tuple(f"hash_{mirror}{degrees}" for mirror in ("", "mirrored_") for degrees in (0, 90, 180, 270))
-"""Columns of hashes: HASHES[t] holds the hashes in turn t."""
 
 
 class Recorded:
@@ -54,8 +52,9 @@ class Recorded:
         self.two_sets = bool(self.config["inputs"]["b"])
         files = {stage: files_of(folder, stage) for stage in STAGES}
         self.scans, self._hash_files = list(files["scan"].values()), files["hash"]
-        self.embedded = self.config["pairs"]["metric"] == "embedding"
-        self._vector_files = list(files_of(folder, "embed").values()) if self.embedded else []
+        self.metric = self.config["pairs"]["metric"]
+        self._vector_files = list(files_of(folder, "embed").values()) if self.metric == "embedding" else []
+        self.vectors: Vectors | None = None  # set with `images`, except for metric mse
         (self.clusters,) = files["cluster"].values()
         for stage in ("thumbnail", "hash"):
             self._same_keys(stage, files["scan"].keys(), files[stage].keys())
@@ -103,14 +102,16 @@ class Recorded:
     def rules(self) -> Rules:
         """Return the rules by which pairs were compared."""
         pairs = self.config["pairs"]
-        turns = (0, 1, 2, 3) if pairs["rotations"] else (0,)
+        turns: tuple[int, ...] = (0, 1, 2, 3) if pairs["rotations"] else (0,)
+        turns += tuple(turn + 4 for turn in turns if pairs.get("mirror"))
         return Rules(
             pairs["threshold"],
-            turns + tuple(turn + 4 for turn in turns if pairs.get("mirror")),
-            1 if self.embedded else self.mse_divisor,
+            turns,
+            self.mse_divisor if self.metric == "mse" else 1,
             pairs["same"],
             pairs["same_hash"],
             pairs["identical"] == "group",
+            self.metric != "mse" and len(turns) > 1,
             tuple(self.config["inputs"]["reference"]) if pairs.get("references") == "skip" else (),
             pairs.get("folders", "any"),
             pairs.get("folder_depth", 1),
@@ -136,8 +137,9 @@ class Recorded:
                 texts = ((text.encode() for text in hashes[name].to_pylist()) for name in names)
                 digested.append(np.stack([digests(each) for each in texts], axis=1))
             tables.append(table.append_column("partition", pa.array(np.full(len(table), number))))
-            if self.rules.grouped and not self.embedded:
-                identity.append(identities(self.thumbnails_of(number), self.rules.turns))
+            if self.rules.grouped and self.metric != "embedding":
+                turns = self.rules.turns if self.metric == "mse" else (0,)
+                identity.append(identities(self.thumbnails_of(number), turns))
             self.step("images")
         table, hashes = pa.concat_tables(tables), np.concatenate(digested)
         return self._images(table, hashes, np.concatenate(identity) if identity else np.arange(len(table)))
@@ -151,9 +153,12 @@ class Recorded:
         closes = np.array([part.key in self.blocks for part in self.parts])
         block = (np.cumsum(closes) - closes)[partition]
         kind = kinds(width, height, self.rules)
-        if self.embedded:
-            self.vectors = Vectors(self._vector_files, paths, self.config["pairs"]["embedding_distance"] == "cosine")
+        if self.metric == "embedding":
+            cosine = self.config["pairs"]["embedding_distance"] == "cosine"
+            self.vectors = embedded(self._vector_files, paths, self.rules.turns, cosine)
             identity = self.vectors.identity if self.rules.grouped else identity
+        elif self.metric == "hamming":
+            self.vectors = hashed([self._hash_files[part.key] for part in self.parts], self.rules.turns)
         settled = np.array([below(path, self.rules.settled) for path in paths.to_pylist()], np.bool_)
         folder = np.full(len(table), -1)
         if self.rules.folders != "any":
@@ -161,7 +166,7 @@ class Recorded:
         if self.rules.folders == "within":
             kind = np.unique(np.stack([kind, folder]), axis=1, return_inverse=True)[1].reshape(-1)
             folder = np.full(len(table), -1)
-        if self.embedded:  # an image without a vector is compared with no image
+        if self.vectors is not None:  # an image without a vector is compared with no image
             kind = np.where(self.vectors.present, kind, -1 - np.arange(len(table)))
         alike = pd.DataFrame(hashes).assign(block=block, identity=identity, kind=kind, settled=settled, folder=folder)
         groups = pd.Series(np.arange(len(table))).groupby([alike[name] for name in alike], sort=False)
@@ -210,9 +215,7 @@ class Recorded:
 
     def measure(self, a: Ints, b: Ints) -> tuple[NDArray[Any], Ints]:
         """Return the least distance of each pair, times `Rules.divisor`, and the turns that attain it, as bits."""
-        if self.embedded:
-            return self.vectors.distances(a, b), np.ones(len(a), np.int64)
-        return self.measure_thumbnails(a, b)
+        return self.measure_thumbnails(a, b) if self.vectors is None else self.vectors.least(a, b)
 
     def measure_thumbnails(self, a: Ints, b: Ints) -> tuple[Ints, Ints]:
         """Return the least sum of squares of each pair over turns of b, and the turns that attain it, as bits."""
@@ -229,7 +232,7 @@ class Recorded:
 
     def rows(self, place: tuple[int, int]) -> Iterator[Rows]:
         """Yield the rows of a block pair's artifact in batches."""
-        column = "distance" if self.embedded else "mse"
+        column = "mse" if self.metric == "mse" else "distance"
         columns = ["path_a", "path_b", column, "rotation", "turns", "measured"]
         columns += ["mirrored"] if self.config["pairs"].get("mirror") else []
         for batch in self.pairs[place].batches(columns, self.pairs_at_once, whole=True):

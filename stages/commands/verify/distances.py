@@ -27,6 +27,7 @@ class Rules:
     same       `pairs.same`
     same_hash  `pairs.same_hash`
     grouped    whether `pairs.identical` is group
+    ordered    whether a distance depends on which image of a pair is turned: the case for hashes and vectors with turns
     settled    roots of images that are not compared with each other: references, if `pairs.references` is skip
     folders    `pairs.folders`
     depth      `pairs.folder_depth`
@@ -38,6 +39,7 @@ class Rules:
     same: str
     same_hash: str
     grouped: bool
+    ordered: bool
     settled: tuple[str, ...]
     folders: str
     depth: int

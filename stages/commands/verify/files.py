@@ -18,6 +18,8 @@ from pipeline.store.backends.storage import listed, read_bytes
 
 ARTIFACT = re.compile(r".+-[0-9a-f]{16}\.parquet|clusters\.parquet")
 """Pattern of the names of artifacts; other files in the folders are ignored."""
+METRICS = ("mse", "hamming", "embedding")
+"""Values of `pairs.metric` whose distances are computed again."""
 STAGES = ("scan", "thumbnail", "hash", "index", "pairs", "cluster")
 
 
@@ -103,20 +105,19 @@ def read_summary(folder: Place) -> dict[str, Any]:
     """Return the content of run.json.
 
     Raises:
-        ConfigError: the run is not finished, or its metric is neither mse nor embedding without turns."""
+        ConfigError: the run is not finished, or its metric is a function of the user's own."""
     try:
         summary = dict(json.loads(read_bytes(folder / "run.json")))
-        pairs = summary["config"]["pairs"]
-        metric, turned = pairs["metric"], pairs["rotations"] or pairs.get("mirror", False)
+        metric = summary["config"]["pairs"]["metric"]
         counts = (summary["stages"][stage] for stage in STAGES)
         unfinished = not all(each["tasks_run"] + each["tasks_skipped"] for each in counts)
         failed, counted = summary["failures"], summary["clusters"]["count"] is not None
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"{folder / 'run.json'} is damaged; run `fast-diff run` again, which rewrites it") from error
-    if metric != "mse" and (metric != "embedding" or turned):
-        got = f"{metric} with pairs.rotations or pairs.mirror" if metric == "embedding" else metric
+    if metric not in METRICS:
         raise ConfigError(
-            f"{folder}: verify expected a run with pairs.metric mse, or embedding without rotations, got {got}"
+            f"{folder}: verify expected a run with pairs.metric {', '.join(METRICS)}, got {metric}; the distances of a "
+            "function of your own can't be computed independently of the function"
         )
     if failed or unfinished or not counted:
         raise ConfigError(f"{folder} is not finished; run `fast-diff run` to its end first")

@@ -47,7 +47,7 @@ def check_nearest(run: Recorded, images: int, seed: int) -> Check:
         return check
     limit = threshold * run.rules.divisor
     # |a - b turned| = |a turned back - b|, so only the sample is turned, once
-    turns = () if run.embedded else run.rules.turns
+    turns = run.rules.turns if run.vectors is None else ()
     of_sample = [_features(turned(run.thumbnails(sample), inverse(turn)), run.zero_mean) for turn in turns]
     none = pd.DataFrame({"far": np.empty(0), "a": np.empty(0, np.int64), "b": np.empty(0, np.int64)})
     sides = dict.fromkeys(("below", "above", "bound_below", "bound_above"), none)
@@ -58,7 +58,7 @@ def check_nearest(run: Recorded, images: int, seed: int) -> Check:
         numbers = run.numbers_of(part)
         for start in range(0, len(numbers), TOGETHER):
             others = numbers[start : start + TOGETHER]
-            if run.embedded:
+            if run.vectors is not None:
                 sums = least_bound = run.vectors.between(sample, others)
             else:
                 sums, least_bound = _against(run, check, of_sample, sample, others)

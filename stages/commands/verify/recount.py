@@ -27,6 +27,8 @@ def expected_ledger(run: Recorded, block_a: int, block_b: int) -> dict[str, int]
     identical: a pair of representatives was compared instead."""
     images = [run.block(number) for number in (block_a, block_b)]
     firsts = [numbers[run.images.representative[numbers] == numbers] for numbers in images]
+    if block_a == block_b and run.rules.ordered:
+        firsts = images
     a, b = map(len, images)
     total = a * (a - 1) // 2 if block_a == block_b else a * b
     left, decided = (comparable(run, both[0], both[1], block_a == block_b) for both in (images, firsts))
@@ -228,7 +230,7 @@ def _check_members(run: Recorded, check: Check, table: pd.DataFrame, image: Ints
     a, b = np.minimum(image, keeper), np.maximum(image, keeper)
     mse = run.measure_thumbnails(a, b)[0] / run.mse_divisor
     recorded, measured = run.find(a, b)
-    if not run.embedded:
+    if run.metric == "mse":
         mse[~np.isnan(recorded) & ~measured] = 0.0  # recorded without measuring, since hashes agree
     roots = run.config["inputs"]["reference"]
     reference = np.array([below(path, roots) for path in table["path"]], bool)

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from stages.commands.verify.distances import Ints
+from stages.commands.verify.distances import Ints, Rules
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,16 @@ class Images:
     def path(self, number: int) -> str:
         """Return the path of an image."""
         return str(self.paths[int(number)].as_py())
+
+
+def alone(images: Images, rules: Rules, a: Ints, b: Ints) -> NDArray[np.bool_]:
+    """Return which pairs of images have a row that represents no other pair, bool (m,).
+
+    Only b is turned. If distances depend on which image is turned, images of two groups of a block have a row for each
+    pair. Between two blocks, one block is always turned, so a row of representatives stands for both groups."""
+    apart: NDArray[np.bool_] = images.representative[a] != images.representative[b]
+    found: NDArray[np.bool_] = apart & (images.block[a] == images.block[b]) & rules.ordered
+    return found
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from stages.commands.verify.data import Recorded
 from stages.commands.verify.distances import Ints, inverse
 from stages.commands.verify.files import ArtifactFile
+from stages.commands.verify.tables import alone
 
 SHOWN = 20
 """Errors of a check that verify.json lists; further errors are only counted."""
@@ -127,10 +128,11 @@ def check_rows(run: Recorded, check: Check, a: Ints, b: Ints, truth: Truth) -> N
     """Check that pairs of images have the rows in `truth`; add errors to `check`.
 
     The first of several identical images of a block represents the others, so the row of a pair is the row of the two
-    representatives. For two images with the same representative, the row of each image with the representative is
-    checked."""
+    representatives, except for pairs that `alone` names. For two images with the same representative, the
+    row of each image with the representative is checked."""
     check.counted += len(a)
-    first, second = run.images.representative[a], run.images.representative[b]
+    own, representative = alone(run.images, run.rules, a, b), run.images.representative
+    first, second = (np.where(own, each, representative[each]) for each in (a, b))
     inside = first == second
     # For images of two groups, both look-ups find the same row. A representative has no row with itself.
     one = np.where(inside, np.where(a != first, a, b), second)

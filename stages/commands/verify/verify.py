@@ -20,7 +20,7 @@ from stages.commands.verify.distances import Ints
 from stages.commands.verify.files import ArtifactFile
 from stages.commands.verify.nearest import check_nearest
 from stages.commands.verify.recount import LEDGER, check_clusters, expected_ledger
-from stages.commands.verify.tables import Rows
+from stages.commands.verify.tables import Rows, alone
 from stages.commands.verify.truth import Check, Truth, check_rows, decide, row_of, smallest
 
 COUNTED = {
@@ -95,7 +95,8 @@ def _check_rows(run: Recorded, file: ArtifactFile, rows: Rows, last: int, check:
     before = np.maximum.accumulate(np.concatenate([[last], keys]))
     a, b = np.where(known, rows.a, 0), np.where(known, rows.b, 0)
     truth = decide(run, a, b, *(run.measure(a, b) if known.any() else (a, b)))
-    alone = (run.images.representative[a] == a) & (run.images.representative[b] == b)
+    firsts = (run.images.representative[a] == a) & (run.images.representative[b] == b)
+    firsts |= alone(run.images, run.rules, a, b)
     right = (rows.mse == truth.mse) & (rows.measured == truth.measured) & (rows.ints("turns") == truth.turns)
     right &= rows.ints("rotation") == smallest(truth.turns) % 4 * 90
     if 4 in run.rules.turns:
@@ -104,7 +105,7 @@ def _check_rows(run: Recorded, file: ArtifactFile, rows: Rows, last: int, check:
         (~known, "paths of two readable images of these blocks"),
         (known & (a >= b), "path_a before path_b"),
         ((keys >= 0) & (keys <= before[:-1]), "rows in order, and one row for each pair"),
-        (known & ~alone & (run.images.representative[b] != a), "a row of the first of identical images"),
+        (known & ~firsts & (run.images.representative[b] != a), "a row of the first of identical images"),
         (known & ~truth.recorded, "no match"),
         (known & truth.recorded & ~right, None),
     ]
@@ -122,13 +123,15 @@ def _check_rows(run: Recorded, file: ArtifactFile, rows: Rows, last: int, check:
 def _represented(run: Recorded, rows: Rows) -> int:
     """Return the number of pairs of images that rows represent.
 
-    A row between two groups of identical images represents all pairs across the groups. A row within a group represents
-    the pairs of the row's second image with all images before this image in the group."""
+    A row between two groups of identical images represents all pairs across the groups, except for pairs that
+    `alone` names. A row within a group represents the pairs of the row's second image with all images before
+    this image in the group."""
     known = (rows.a >= 0) & (rows.b >= 0)
     a, b = rows.a[known], rows.b[known]
     images = run.images
     inside = images.representative[a] == images.representative[b]
-    represented = np.where(inside, images.place_in_group[b], images.group_size[a] * images.group_size[b])
+    across = np.where(alone(images, run.rules, a, b), 1, images.group_size[a] * images.group_size[b])
+    represented = np.where(inside, images.place_in_group[b], across)
     return int(represented.sum() + (~known).sum())
 
 

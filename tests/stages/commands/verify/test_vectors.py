@@ -88,9 +88,14 @@ def test_a_vector_that_has_changed_is_found(tmp_path: Path, capsys: pytest.Captu
     assert capsys.readouterr().err
 
 
-def test_turned_vectors_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def red(images: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Differences of mean red."""
+    return np.abs(images[..., 0].mean(axis=(1, 2)) - image[..., 0].mean())
+
+
+def test_a_users_metric_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = project(tmp_path, "squared")
-    assert run.run("pairs.rotations=true") == 0
+    assert run.run(f"pairs.metric={HERE}:red", "pairs.threshold=3") == 0
     capsys.readouterr()
     assert main(["verify", str(run.run_folder)]) == 2
-    assert "embedding without rotations, got embedding with pairs.rotations" in capsys.readouterr().err
+    assert f"expected a run with pairs.metric mse, hamming, embedding, got {HERE}:red" in capsys.readouterr().err

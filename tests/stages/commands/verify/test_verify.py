@@ -30,6 +30,10 @@ Report = dict[str, Any]
 SMALL = {"size": [16, 16]}
 ODD_HASH = {"function": "tests.stages.reference:corner", "shift": 0}
 """Two images may agree in it at a turn where, the other way round, they do not."""
+PHASH = {"function": "imagehash:phash", "takes": "image", "shift": 0}
+HAMMING = {"metric": "hamming", "threshold": 10}
+EMBEDDING = {"metric": "embedding", "embedding": f"{__name__}:cells", "threshold": 2000.0}
+COSINE = EMBEDDING | {"threshold": 0.01, "embedding_distance": "cosine"}
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
     "all rows": {"pairs": {"identical": "all"}},
@@ -58,7 +62,27 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "within folders": {"pairs": {"folders": "within", "same": "aspect", "same_hash": "zero"}},
     "complete": {"cluster": {"linkage": "complete"}},
     "star": {"cluster": {"linkage": "star"}, "pairs": {"same_hash": "zero"}},
+    "hashes": {"pairs": HAMMING, "hash": PHASH},
+    "hashes, no turns": {"pairs": HAMMING | {"rotations": False}, "hash": PHASH},
+    "hashes, mirror": {"pairs": HAMMING | {"mirror": True}, "hash": PHASH},
+    "hashes, all rows": {"pairs": HAMMING | {"identical": "all", "same": "aspect"}, "hash": PHASH},
+    "hashes, zero": {"pairs": HAMMING | {"same_hash": "zero", "mirror": True}, "hash": PHASH},
+    "hashes, skip": {"pairs": HAMMING | {"same_hash": "skip"}, "hash": PHASH},
+    "hashes, star": {"pairs": HAMMING, "hash": PHASH, "cluster": {"linkage": "star"}},
+    "hashes, complete": {"pairs": HAMMING, "hash": PHASH, "cluster": {"linkage": "complete"}},
+    "vectors": {"pairs": EMBEDDING},
+    "vectors, mirror": {"pairs": COSINE | {"mirror": True}},
+    "vectors, mirror, no turns": {"pairs": EMBEDDING | {"mirror": True, "rotations": False}},
+    "vectors, all rows": {"pairs": COSINE | {"identical": "all"}},
+    "vectors, folders": {"pairs": EMBEDDING | {"folders": "across", "same_hash": "skip"}},
 }
+
+
+def cells(images: np.ndarray) -> np.ndarray:
+    """Return the mean colours of an image's top and left quarters; a turn gives other vectors."""
+    quarter = images.shape[1] // 4
+    found = np.concatenate([images[:, :quarter].mean(axis=(1, 2)), images[:, :, :quarter].mean(axis=(1, 2))], axis=1)
+    return np.concatenate([found, images[:, 0, 0]], axis=1).astype(np.float32)
 
 
 def finished(folder: Path, sets: str, config: dict[str, Any]) -> Project:
@@ -91,7 +115,16 @@ def verified(folder: Path, *options: str) -> tuple[int, Report]:
     return code, json.loads((folder / "verify.json").read_text())
 
 
-TWO_SETS = ("default", "all rows", "zero, no turns", "skip, a hash that says little", "every pair", "across folders")
+TWO_SETS = (
+    "default",
+    "all rows",
+    "zero, no turns",
+    "skip, a hash that says little",
+    "every pair",
+    "across folders",
+    "hashes, mirror",
+    "vectors",
+)
 """Variants that are looked at with two sets, too: what else there is to them does not ask how many there are."""
 
 
@@ -541,8 +574,8 @@ UNFIT: dict[str, tuple[Callable[[Path], object], str]] = {
     "no JSON": (lambda folder: (folder / "run.json").write_text("{"), "run.json is damaged"),
     "nothing in it": (lambda folder: (folder / "run.json").write_text("{}"), "run.json is damaged"),
     "another metric": (
-        lambda folder: set_in(folder, "config", "pairs", "metric", "hamming"),
-        "with pairs.metric mse, or embedding without rotations, got hamming",
+        lambda folder: set_in(folder, "config", "pairs", "metric", "mine:palette"),
+        "with pairs.metric mse, hamming, embedding, got mine:palette",
     ),
     "a failed task": (lambda folder: set_in(folder, "failures", [{"task": "x"}]), "is not finished"),
     "no clusters yet": (lambda folder: set_in(folder, "clusters", "count", None), "is not finished"),
@@ -608,8 +641,9 @@ def test_that_clusters_were_not_formed_again_is_said(folder: Path, capsys: pytes
     assert "checked against the condition of complete, not formed again" in capsys.readouterr().out
 
 
-def test_one_image_and_none_that_can_be_read(tmp_path: Path) -> None:
-    project = Project(tmp_path, {"thumbnail": SMALL})
+@pytest.mark.parametrize("name", ["default", "hashes", "vectors"])
+def test_one_image_and_none_that_can_be_read(name: str, tmp_path: Path) -> None:
+    project = Project(tmp_path, {"thumbnail": SMALL, **VARIANTS[name]})
     broken = make_image(tmp_path / "images" / "1.jpg", 1)
     broken.write_bytes(b"no image")
     assert project.run() == 0
