@@ -31,18 +31,23 @@ class Manifest:
 
     def record(self, unit: str, facts: Mapping[str, Any]) -> None:
         """Record a unit; the line is on disk when this method returns. Raises OSError."""
-        self._append({"unit": unit, **facts})
+        self.write({"unit": unit, **facts})
         self.units[unit] = facts
 
     def forget(self, unit: str) -> None:
         """Record that the files of a unit were removed from the target. Raises OSError."""
-        self._append({"unit": unit, "removed": True})
+        self.write({"unit": unit, "removed": True})
         self.units.pop(unit, None)
 
-    def _append(self, line: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(line).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+    def write(self, line: Mapping[str, Any]) -> None:
+        """Append a line; the line is on disk when this method returns. Raises OSError, which names the manifest."""
+        data, descriptor = json.dumps(line).encode() + b"\n", self._file.fileno()
+        try:
+            while data:
+                data = data[os.write(descriptor, data) :]  # no buffer, which closing the file would write again
+            os.fsync(descriptor)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._file.name) from error
 
 
 @contextlib.contextmanager
@@ -67,10 +72,10 @@ def opened_manifest(folder: Path, run: str) -> Iterator[Manifest]:
             raise ConfigError(f"--out: another process writes to {folder}; wait for it to end") from error
         sweep(folder)
         file.seek(0)
-        units = _read(file, path, run)
+        manifest = Manifest(file, _read(file, path, run))
         if file.tell() == 0:
-            file.write(json.dumps({FORMAT: VERSION, "run": run}).encode() + b"\n")
-        yield Manifest(file, units)
+            manifest.write({FORMAT: VERSION, "run": run})
+        yield manifest
 
 
 def _is_below(name: str) -> bool:

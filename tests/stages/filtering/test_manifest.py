@@ -1,6 +1,8 @@
 """The manifest of a target folder: what is finished after any end."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -95,3 +97,26 @@ def test_folders_of_others_are_refused(tmp_path: Path) -> None:
         opened_manifest(tmp_path / "newer", "run"),
     ):
         pass
+
+
+def test_an_error_of_the_disk_names_the_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left") as caught, opened_manifest(tmp_path, "run") as manifest:
+        manifest.record("a", {"n": 1})
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "write", full)
+            manifest.record("b", {"n": 2})
+    assert caught.value.filename == str(tmp_path / NAME)
+    with opened_manifest(tmp_path, "run") as manifest:
+        assert manifest.units == {"a": {"unit": "a", "n": 1}}
+
+
+def test_a_line_that_is_written_in_parts_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:3]))
+    with opened_manifest(tmp_path, "run") as manifest:
+        manifest.record("a", {"n": 1})
+    with opened_manifest(tmp_path, "run") as manifest:
+        assert manifest.units["a"]["n"] == 1
