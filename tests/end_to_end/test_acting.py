@@ -149,6 +149,8 @@ def test_clean_up_and_take_it_back(project: Project, capsys: pytest.CaptureFixtu
     assert {path.name: path.read_bytes() for path in images.iterdir()} == before
     assert main(["plan", str(project.yaml), str(plan)]) == 2, "never over a file that is there"
     capsys.readouterr()
+    assert main(["plan", str(project.run_folder)]) == 2
+    assert f"got the folder {project.run_folder}; write fast-diff plan" in capsys.readouterr().err
     assert main([*words[:-1], str(images / "bin")]) == 0
     assert f"lies in the input {images}: the next run will find the moved files there" in capsys.readouterr().err
 

@@ -46,6 +46,8 @@ def plan(
     if len(words) > 2 or not words[-1]:
         raise ConfigError("plan: expected RUN and FILE, such as fast-diff plan outputs/Pictures plan.json")
     file = Path(words[-1])
+    if file.is_dir():
+        raise ConfigError(f"plan: expected a new file, got the folder {file}; write fast-diff plan {file} plan.json")
     results = results_of(words[0] if len(words) == 2 else None)
     plan, left = proposal(results, PlanRules(prefer, avoid, only, max_distance, folders))
     if file.exists():
