@@ -1,19 +1,22 @@
-"""Measure the recall of known variants: `python -m tests.benchmarks.accuracy FOLDER [ORIGINALS] [FINDER ...]`
+"""Measure the recall of known variants.
+
+    python -m tests.benchmarks.accuracy FOLDER [ORIGINALS] [FINDER ...] [--model FILE]
 
 Makes variants of photographs in a folder. For each kind of variant, prints the share of variants that match their
 original at several thresholds, and the number of matches between different photographs. The finders are fast-diff, also
 with its options for mirror images, borders and exposure; thumbnails scaled down without antialiasing, as fast-diff-py
 makes them; difPy; and perceptual hashes: phash with at most ten bits of difference, imagededup's rule, and PDQ with at
-most 31 of 256 bits, its authors' rule. FINDER is a part of a finder's name. Similar photographs are left out, so that
-each match of two photographs is false. For variants with borders, a second figure leaves out photographs with an edge
-of one colour, or nearly of the border's colour: the pixels of such a variant do not show where the border ends."""
+most 31 of 256 bits, its authors' rule. With an ONNX model, fast-diff also compares the vectors of the model at COSINES.
+FINDER is a part of a finder's name. Similar photographs are left out, so that each match of two photographs is false.
+For variants with borders, a second figure leaves out photographs with an edge of one colour, or nearly of the border's
+colour: the pixels of such a variant do not show where the border ends."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import io
 import itertools
-import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +39,8 @@ from tests.benchmarks.decoders import SIDE, exact, missing, opencv_cubic
 THRESHOLDS = (50, 100, 200, 400)
 BITS = 10
 PDQ_BITS = 31
+COSINES = (0.98, 0.95, 0.9, 0.8)
+"""Cosines of vectors of a model."""
 APART = 1_500
 """Least MSE between two originals, in every turn."""
 LARGEST = 1_600
@@ -222,7 +227,14 @@ def by_us(folder: Path, output: Path, pairs: Mapping[str, Any] = {}, **more: Any
     record = run(config, [stage for stage in discover() if stage.name not in ("cluster", "plot")], Reporter())
     assert not record.failures, record.failures
     rows = load_run(config.folder).pairs(expand=True)
-    return {pair(a, b): mse for a, b, mse in zip(rows["path_a"], rows["path_b"], rows["mse"], strict=True)}
+    distances = rows["mse" if "mse" in rows else "distance"]
+    return {pair(a, b): distance for a, b, distance in zip(rows["path_a"], rows["path_b"], distances, strict=True)}
+
+
+def by_model(model: Path) -> Callable[[Path, Path], dict[Pair, float]]:
+    """Return the finder that compares an ONNX model's vectors; a YAML file beside the model holds mean and scale."""
+    vectors = {"embedding": f"onnx:{model.absolute()}", "embedding_distance": "cosine", "rotations": False}
+    return partial(by_us, pairs={"metric": "embedding", "threshold": 1 - COSINES[-1], **vectors})
 
 
 def by_aliased_thumbnails(folder: Path, output: Path) -> dict[Pair, float]:
@@ -324,25 +336,33 @@ def show(
 
 def main() -> None:
     """Make variants, and print a table per finder."""
-    words = dict(enumerate(sys.argv))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="photographs")
+    parser.add_argument("originals", nargs="?", type=int, default=150, help="number of photographs")
+    parser.add_argument("finder", nargs="*", help="part of a finder's name; default: all finders")
+    parser.add_argument("--model", type=Path, help="ONNX model of images")
+    options = parser.parse_args()
+    finders = FINDERS | ({"vectors of a model": (by_model(options.model), "onnxruntime")} if options.model else {})
     with tempfile.TemporaryDirectory() as name:
         folder, output = Path(name) / "images", Path(name) / "outputs"
         folder.mkdir()
-        images = originals(Path(words[1]), int(words.get(2, 150)))
+        images = originals(options.folder, options.originals)
         kinds = make(images, folder)
         total = len(kinds) * (len(kinds) - 1) // 2
         print(f"{len(images)} photographs, {len(VARIANTS)} variants of each, {total:,} pairs; found at MSE", end=" ")
         print(", ".join(map(str, THRESHOLDS)))
-        wanted = sys.argv[3:]
-        for finder, (find, library) in FINDERS.items():
-            if wanted and not any(word in finder for word in wanted):
+        for finder, (find, library) in finders.items():
+            if options.finder and not any(word in finder for word in options.finder):
                 continue
             print(finder, flush=True)
             if missing(library):
                 print(f"  {library} is not installed")
                 continue
-            hashes = find in (by_hashes, by_pdq)
-            show(find(folder, output), kinds, THRESHOLDS[:1] if hashes else THRESHOLDS, images)
+            thresholds: Sequence[float] = THRESHOLDS[:1] if find in (by_hashes, by_pdq) else THRESHOLDS
+            if finder not in FINDERS:
+                thresholds = [1 - cosine for cosine in COSINES]
+                print(f"  cosines {', '.join(map(str, COSINES))}")
+            show(find(folder, output), kinds, thresholds, images)
 
 
 if __name__ == "__main__":
