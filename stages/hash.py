@@ -149,21 +149,28 @@ def compute(inputs: Inputs, params: Params, job: Job) -> pa.Table:
 
     Raises:
         TaskError: the user's function fails, or does not return text."""
-    rows = inputs.table("thumbnail", ["path", "set", "error", "thumbnail"])
-    rows = rows.filter(pc.is_null(rows["error"]))
-    thumbnails = pixels(rows["thumbnail"], thumbnail_shape(job.settings))
-    form, mirror = schema(params, job.settings), job.settings("pairs.mirror")
-    columns: list[list[Any]] = [[] for _ in form.names[2:]]
+    (thumbnails,) = inputs.of("thumbnail")
+    batches = thumbnails.batches(["path", "set", "error", "thumbnail"])
+    form = schema(params, job.settings)
+    return pa.concat_tables([form.empty_table(), *(_hashed(rows, form, params, job) for rows in batches)])
+
+
+def _hashed(rows: pa.RecordBatch, form: pa.Schema, params: Params, job: Job) -> pa.Table:
+    """Return hashes of the readable images among `rows`, a table of the schema `form`."""
+    if rows["error"].null_count < len(rows):  # filtering copies the thumbnails
+        rows = rows.filter(pc.is_null(rows["error"]))
+    thumbnails, mirror = pixels(rows["thumbnail"], thumbnail_shape(job.settings)), job.settings("pairs.mirror")
     height, width, _ = thumbnail_shape(job.settings)
     kept = COMPARED[4] if height == width else COMPARED[4][::2]
     if mirror:
         kept = COMPARED[8 if job.settings("pairs.rotations") else 2]
+    columns: list[list[Any]] = [[] for _ in form.names[2:]]
     for start in range(0, len(thumbnails), TOGETHER):
         some = slice(start, start + TOGETHER)
-        forms = [turned(thumbnails[some], turn) for turn in COMPARED[8 if mirror else 4]]
         paths = rows["path"][some].to_pylist()
-        hashes = [_hashes(shift_bits(each, params.shift), paths, params) for each in forms]
-        own, least, turn, unchanged = identities({turn: forms[turn] for turn in kept})
+        shifted = shift_bits(thumbnails[some], params.shift)
+        hashes = [_hashes(turned(shifted, turn), paths, params) for turn in COMPARED[8 if mirror else 4]]
+        own, least, turn, unchanged = identities(thumbnails[some], kept)
         found: list[list[Any]] = [*hashes, own, least, turn, [bits.bit_count() for bits in unchanged]]
         found += [unchanged] if mirror else []
         for column, values in zip(columns, found, strict=True):

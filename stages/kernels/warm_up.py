@@ -24,6 +24,7 @@ def compile_loops() -> Path | None:
     images = np.arange(IMAGES * SIDE * SIDE * CHANNELS).astype(np.uint8).reshape(IMAGES, SIDE, SIDE, CHANNELS)
     edges = np.array(coarse.edges(SIDE, coarse.GRID))
     native.cells(images, edges, edges)
+    native.turned(images, 1)
     rows, every = images.reshape(IMAGES, -1), np.arange(IMAGES)
     native.sums(rows, rows, every, every, 0)
     floats = rows.astype(np.float32)

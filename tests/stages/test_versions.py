@@ -13,14 +13,14 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (5, "7cf2b152f2560151"),
-    "thumbnail": (7, "74301d32a3815704"),
-    "hash": (3, "2ec05db7c96fb5a1"),
-    "embed": (1, "59ae05ee38515f85"),
-    "index": (2, "c9feb41956ea32f6"),
-    "pairs": (4, "6f666f514209daf6"),
-    "cluster": (9, "1372579f81894a20"),
-    "plot": (17, "e5a7683954a320a3"),
+    "scan": (5, "1fc33d83b01deafd"),
+    "thumbnail": (7, "4c0026343232867c"),
+    "hash": (3, "2c36ab10a0441166"),
+    "embed": (1, "10eb34121d2226d1"),
+    "index": (2, "cfb2fafd111295ba"),
+    "pairs": (4, "523349e9a93e9927"),
+    "cluster": (9, "ac2ab040f3577a06"),
+    "plot": (17, "56a7587c4e593951"),
 }
 
 

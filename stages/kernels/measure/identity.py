@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
+
+from stages.kernels.measure.turns import seen, turned
 
 Bytes = NDArray[np.uint8]
 DIGEST_BYTES = 16
@@ -27,30 +29,37 @@ def digest(thumbnail: Bytes) -> str:
     return blake3(np.ascontiguousarray(thumbnail).data).hexdigest(DIGEST_BYTES)
 
 
-def identities(forms: Mapping[int, Bytes]) -> tuple[list[str], list[str], list[int], list[int]]:
+def identities(thumbnails: Bytes, turns: Sequence[int]) -> tuple[list[str], list[str], list[int], list[int]]:
     """Return digests and turns of thumbnails, as four lists of length n.
 
-    forms  the thumbnails in each turn of a group of turns, ascending from turn 0, each uint8 (n, H, W, C)
+    thumbnails  uint8 (n, H, W, C)
+    turns       a group of turns, ascending from turn 0; all keep the shape
 
     The lists: the digest of each thumbnail; the digest of the thumbnail's least form, in the order of bytes; the
     smallest turn that gives the least form; and the turns that leave the thumbnail unchanged, as bits."""
-    kept = list(forms)
-    prefixes = np.stack([_prefix(forms[turn]) for turn in kept])
+    prefixes = np.stack([_prefix(seen(thumbnails, turn)) for turn in turns])
     place = prefixes.argmin(axis=0)
-    unchanged = np.ones(len(forms[0]), np.int64)
-    for image in np.flatnonzero((prefixes == prefixes.min(axis=0)).sum(axis=0) > 1):
-        each = [forms[turn][image].tobytes() for turn in kept]
+    unchanged = np.ones(len(thumbnails), np.int64)
+    ties = np.flatnonzero((prefixes == prefixes.min(axis=0)).sum(axis=0) > 1)
+    forms = [turned(thumbnails[ties], turn) for turn in turns]
+    for row, image in enumerate(ties.tolist()):
+        each = [form[row].tobytes() for form in forms]
         place[image] = each.index(min(each))
-        unchanged[image] = sum(1 << turn for turn, form in zip(kept, each, strict=True) if form == each[0])
-    own = [digest(image) for image in forms[0]]
-    turn = [kept[number] for number in place.tolist()]
-    least = [digest(forms[k][image]) if k else own[image] for image, k in enumerate(turn)]
-    return own, least, turn, unchanged.tolist()
+        unchanged[image] = sum(1 << turn for turn, form in zip(turns, each, strict=True) if form == each[0])
+    own = [digest(image) for image in thumbnails]
+    least = own.copy()
+    for number, turn in enumerate(turns[1:], 1):
+        images = np.flatnonzero(place == number)
+        for image, form in zip(images.tolist(), turned(thumbnails[images], turn), strict=True):
+            least[image] = digest(form)
+    return own, least, [turns[number] for number in place.tolist()], unchanged.tolist()
 
 
 def _prefix(thumbnails: Bytes) -> NDArray[np.uint64]:
     """Return the first PREFIX bytes of each thumbnail as uint64 (n,), ordered like bytes."""
-    first = np.zeros((len(thumbnails), PREFIX), np.uint8)
-    rows = thumbnails.reshape(len(thumbnails), math.prod(thumbnails.shape[1:]))[:, :PREFIX]
+    count, _, width, channels = thumbnails.shape
+    lines = thumbnails[:, : -(-PREFIX // (width * channels)), : -(-PREFIX // channels)]
+    first = np.zeros((count, PREFIX), np.uint8)
+    rows = lines.reshape(count, math.prod(lines.shape[1:]))[:, :PREFIX]
     first[:, : rows.shape[1]] = rows
     return first.view(">u8")[:, 0].astype(np.uint64)

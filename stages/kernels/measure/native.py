@@ -14,8 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.kernels import code_cache
+from stages.kernels.measure.turns import seen
 
 Ints = NDArray[np.int64]
+PIXELS = {1: np.uint8, 2: np.uint16, 3: np.uint32, 4: np.uint32}
+"""The type that holds a pixel, by number of channels."""
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -145,3 +148,33 @@ def cells(thumbnails: NDArray[np.uint8], down: Ints, across: Ints) -> Ints:
     sums = np.empty((n, len(down), len(across), channels + 1), np.int64)
     _cells(np.ascontiguousarray(thumbnails).reshape(n, height, width * channels), channels, down, across, sums)
     return sums
+
+
+@native
+def _copy_pixels(pixels: Any, found: Any) -> None:
+    images, height, width = pixels.shape
+    for n in range(images):
+        for i in range(height):
+            for j in range(width):
+                found[n, i, j] = pixels[n, i, j]
+
+
+def turned(thumbnails: NDArray[np.uint8], turn: int) -> NDArray[np.uint8]:
+    """Return contiguous thumbnails, uint8 (n, H, W, C) with at most four channels, turned by `turn`.
+
+    A pixel of three bytes is copied as four bytes; the next pixel overwrites the fourth byte. Pixels are therefore
+    copied in the order of the result, and NumPy copies the last image, which no pixel follows."""
+    last = seen(thumbnails[-1:], turn)
+    found = np.empty((len(thumbnails), *last.shape[1:]), np.uint8)
+    source = _pixels(thumbnails)
+    source.flags.writeable = False  # one type for the compiler, whether the caller's array is writable or not
+    _copy_pixels(seen(source, turn), _pixels(found))
+    found[-1:] = last
+    return found
+
+
+def _pixels(images: NDArray[np.uint8]) -> NDArray[Any]:
+    """Return a view of the pixels of all images but the last, one number a pixel, (n - 1, H, W)."""
+    count, height, width, channels = images.shape
+    strides = (height * width * channels, width * channels, channels)
+    return np.ndarray((count - 1, height, width), PIXELS[channels], images.data, 0, strides)

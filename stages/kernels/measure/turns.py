@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.kernels.arrays import native_for
+
 Bits = NDArray[np.uint8]
 Bytes = NDArray[np.uint8]
 Turns = NDArray[np.int64]
@@ -31,6 +33,8 @@ MIRRORED = 4
 """The turn that only mirrors. All turns with greater numbers mirror, too."""
 IN_CACHE = 16
 """Number of thumbnails that are turned together: few enough for the cache."""
+COMPILED = 100_000
+"""Thumbnails from which the compiled loop saves time: loading takes 0.5 s, and then a thumbnail takes 5 µs less."""
 
 
 def then(first: Any, second: Any) -> Any:
@@ -110,13 +114,22 @@ def turned(thumbnails: Bytes, turn: int) -> Bytes:
     """Return thumbnails (n, H, W, C) turned by `turn`."""
     if turn == 0:
         return np.ascontiguousarray(thumbnails)
-    upright = thumbnails[:, :, ::-1] if turn >= MIRRORED else thumbnails
-    seen: Bytes = np.rot90(upright, turn, axes=(1, 2))
-    found: Bytes = np.empty(seen.shape, np.uint8)
+    native = native_for("turned", len(thumbnails), COMPILED)
+    if native is not None and len(thumbnails):
+        copied: Bytes = native.turned(np.ascontiguousarray(thumbnails), turn)
+        return copied
+    view = seen(thumbnails, turn)
+    found: Bytes = np.empty(view.shape, np.uint8)
     for start in range(0, len(found), IN_CACHE):  # channel by channel takes half the time
         for channel in range(thumbnails.shape[3]):
-            found[start : start + IN_CACHE, ..., channel] = seen[start : start + IN_CACHE, ..., channel]
+            found[start : start + IN_CACHE, ..., channel] = view[start : start + IN_CACHE, ..., channel]
     return found
+
+
+def seen(thumbnails: NDArray[Any], turn: int) -> NDArray[Any]:
+    """Return a view of thumbnails (n, H, W, …) turned by `turn`."""
+    view: NDArray[Any] = np.rot90(thumbnails[:, :, ::-1] if turn >= MIRRORED else thumbnails, turn, axes=(1, 2))
+    return view
 
 
 def least(values: NDArray[Any]) -> tuple[NDArray[Any], Bits]:

@@ -10,7 +10,6 @@ import pytest
 from blake3 import blake3
 
 from stages.kernels.measure.identity import DIGEST_BYTES, digest, identities
-from stages.kernels.measure.turns import turned
 from tests.stages.kernels.plain import form
 
 
@@ -37,7 +36,7 @@ GROUPS = [*itertools.product(SQUARE, [(0,), (0, 4), range(4), range(8)]), ((4, 9
 @pytest.mark.parametrize(("shape", "turns"), GROUPS, ids=str)
 def test_identities(shape: tuple[int, int, int], turns: Sequence[int]) -> None:
     images = thumbnails(shape)
-    own, least, turn, unchanged = identities({k: turned(images, k) for k in turns})
+    own, least, turn, unchanged = identities(images, list(turns))
     for number, image in enumerate(images):
         forms = {k: form(image, k).tobytes() for k in turns}
         smallest = min(forms.values())
@@ -48,7 +47,7 @@ def test_identities(shape: tuple[int, int, int], turns: Sequence[int]) -> None:
 
 
 def test_no_thumbnails() -> None:
-    assert identities(dict.fromkeys(range(4), np.empty((0, 4, 4, 3), np.uint8))) == ([], [], [], [])
+    assert identities(np.empty((0, 4, 4, 3), np.uint8), range(4)) == ([], [], [], [])
 
 
 def test_a_digest_is_of_the_bytes_in_c_order() -> None:

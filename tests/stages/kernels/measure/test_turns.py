@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.kernels.measure import turns
+from stages.kernels.measure import native, turns
 from tests.stages.kernels.plain import form
 
 EVERY = range(8)
@@ -95,10 +95,18 @@ def test_places_among_the_compared_turns(number: int) -> None:
     assert np.array_equal(turns.placed(bits, number), places)
 
 
+SHAPES = [(20, 4, 4, 2), (3, 4, 6, 3), (5, 3, 3, 4), (2, 5, 7, 1), (1, 4, 4, 3), (3, 1, 1, 3), (0, 4, 4, 3)]
+
+
+@pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("turn", EVERY)
-@pytest.mark.parametrize("shape", [(20, 4, 4, 2), (3, 4, 6, 3)], ids=str)
-def test_images_are_mirrored_and_then_turned_counter_clockwise(turn: int, shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_images_are_mirrored_and_then_turned_counter_clockwise(
+    turn: int, shape: tuple[int, ...], compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "native_for", lambda *_: native if compiled else None)
     images = np.random.default_rng(7).integers(0, 256, shape, dtype=np.uint8)
+    images.flags.writeable = shape[0] > 3
     found = turns.turned(images, turn)
     assert found.flags.c_contiguous
     for image, each in zip(images, found, strict=True):
