@@ -24,14 +24,9 @@ tenth of the time of a run without stale tasks."""
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line of `fast-diff`, and return the exit code."""
-    gc.set_threshold(*COLLECT)
-    atexit.register(gc.freeze)  # the end of the process frees all memory
+    prepare_process()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # no error for a name that the terminal can't show
-    os.environ.setdefault("PYTHONSAFEPATH", "1")  # child processes import no module of the current folder
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # importing NumPy would start a thread per core
-    os.environ.setdefault("MIMALLOC_PURGE_DELAY", "0")  # Arrow returns freed memory to the system at once
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # plugin search takes longer than validating a config
     try:
         installation.check()
         code = interface.call(arguments)
@@ -61,6 +56,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     finally:
         _discard_unwritable()
+
+
+def prepare_process() -> None:
+    """Set the garbage collector, and the environment of this process and its children."""
+    gc.set_threshold(*COLLECT)
+    atexit.register(gc.freeze)  # the end of the process frees all memory
+    os.environ.setdefault("PYTHONSAFEPATH", "1")  # child processes import no module of the current folder
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # importing NumPy would start a thread per core
+    os.environ.setdefault("MIMALLOC_PURGE_DELAY", "0")  # Arrow returns freed memory to the system at once
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # plugin search takes longer than validating a config
 
 
 def _discard_unwritable() -> None:

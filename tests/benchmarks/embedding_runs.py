@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.cli.main import prepare_process
 from tests.benchmarks import embeddings, growth
 
 VECTORS = "FAST_DIFF_BENCHMARK_VECTORS"
@@ -61,6 +62,7 @@ def main() -> None:
     parser.add_argument("--cosine", type=float, default=0.95)
     parser.add_argument("--kind", default="local", help="of scheduler")
     options = parser.parse_args()
+    prepare_process()
     rows = embeddings.vectors(options.images, options.dimensions)
     sections: dict[str, Any] = {
         "thumbnail": {"size": [SIDE, SIDE]},

@@ -26,6 +26,7 @@ import numpy as np
 import psutil
 import pyarrow as pa
 
+from pipeline.cli.main import prepare_process
 from pipeline.config.settings import from_mapping
 from pipeline.execution.reporter import Reporter
 from pipeline.plan.discovery import discover
@@ -155,6 +156,7 @@ def main() -> None:
     parser.add_argument("images", nargs="*", type=int, metavar="IMAGES", default=[4_000, 16_000, 64_000, 256_000])
     parser.add_argument("--kind", default="local", help="kind of scheduler")
     options = parser.parse_args()
+    prepare_process()
     before: tuple[int, float, float] | None = None
     print("   images       pairs    seconds  processor  pairs stage  exponents      memory    matches")
     for images in options.images:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
-import gc
 import json
 import multiprocessing
 import os
@@ -28,7 +27,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from pipeline.cli.main import COLLECT
+from pipeline.cli.main import prepare_process
 from pipeline.execution import on_dask
 from pipeline.execution.reporter import Reporter
 from pipeline.execution.task import Outcome, run_task
@@ -106,7 +105,7 @@ def step_run(options: argparse.Namespace) -> dict[str, Any]:
     from pipeline.run import no_files, run
     from stages.commands.run.work import draw_work
 
-    gc.set_threshold(*COLLECT)
+    prepare_process()
     config = config_of(Path(options.folder), json.loads(options.scheduler) or {})
     stages = many(options.partitions, blocks_for(options.pairs), config, options.seconds)
     feed = options.step == "feed"
