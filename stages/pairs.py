@@ -30,9 +30,9 @@ from pipeline.stage import (
 )
 from pipeline.store.backends.locations import inside
 from stages.comparing.block_cache import INDEXES
-from stages.comparing.blocks import index_columns
 from stages.comparing.comparison import Comparison
 from stages.comparing.functions import embedding_named, imported
+from stages.comparing.index_columns import index_columns
 from stages.comparing.match_rows import match_schema
 from stages.comparing.metrics.kinds import KINDS
 from stages.comparing.order import ordered_pairs

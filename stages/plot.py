@@ -24,9 +24,9 @@ from pipeline.stage import (
     section,
 )
 from stages.clustering import dismissed
-from stages.comparing.blocks import group_columns
 from stages.comparing.comparison import comparison_of
 from stages.comparing.figure import column_of
+from stages.comparing.index_columns import group_columns
 from stages.comparing.thumbnails import BOUNDS
 from stages.report.reads import FACTS, FOLDERS, SCHEMA, LabelSource, columns, label_column
 

@@ -76,9 +76,9 @@ class StoredArtifact:
     key: str
     path: Place
 
-    @property
+    @cached_property
     def record(self) -> Record:
-        """Return the record in the footer."""
+        """Return the record in the footer, which is read once."""
         return read_record(self.path, self.stage, self.key) if self._local else self._object_record
 
     @property

@@ -3,7 +3,8 @@
 block_pairs.py    the matches of one block pair, as rows
 comparison.py     the settings that decide which pairs are matches
 blocks.py         one block: the class of each image in each rule, representatives of identical images
-block_cache.py    tables and vectors of blocks, kept from one block pair to the next
+  index_columns.py the columns of a block's index that a comparison needs
+  block_cache.py  tables and vectors of blocks, kept from one block pair to the next
   metrics/        one file per metric: the points that a metric compares, and how a distance is stored
   thumbnails.py   thumbnails of single images, with a cache per process
 order.py          block pairs in an order in which neighbours share blocks

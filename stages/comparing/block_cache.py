@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from cachetools import LRUCache
 
-INDEXES = 128 << 20
+INDEXES = 256 << 20
 """Greatest number of bytes of the values that a process keeps."""
 Columns = TypeVar("Columns")
 

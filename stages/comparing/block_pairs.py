@@ -12,9 +12,10 @@ from pipeline.machine.installation import install_extra
 from pipeline.messages.errors import TaskError
 from pipeline.stage import Artifact, Job
 from stages.comparing import copies
-from stages.comparing.blocks import index_table, read_blocks, rule_inputs, ruled_out
+from stages.comparing.blocks import read_blocks, rule_inputs, ruled_out
 from stages.comparing.comparison import Comparison
 from stages.comparing.delta import earlier_matches
+from stages.comparing.index_columns import index_table
 from stages.comparing.match_rows import match_tables
 from stages.comparing.metrics.kinds import kind_of
 from stages.comparing.thumbnails import thumbnail_shape

@@ -11,16 +11,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.stage import Artifact, Job, Settings
-from stages.comparing.block_cache import kept
 from stages.comparing.comparison import Comparison
 from stages.comparing.folders import rule_folders
+from stages.comparing.index_columns import coarse_vectors, groups_turned, hash_columns, identity_columns
 from stages.comparing.metrics.compared import BlockImages, Compared
 from stages.comparing.metrics.embedding import VECTOR_IDENTITY
-from stages.comparing.metrics.hamming import HASHES, MIRRORED_HASHES
 from stages.comparing.metrics.kinds import Kind, kind_of
 from stages.comparing.references import are_references
 from stages.comparing.thumbnails import BlockThumbnails, thumbnail_shape
-from stages.kernels.bounds import coarse
 from stages.kernels.bounds.coarse import Shape
 from stages.kernels.bounds.keys import BlockName
 from stages.kernels.graph import groups
@@ -29,64 +27,6 @@ from stages.kernels.measure.turns import COMPARED, OF_SYMMETRY
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
-
-COARSE = "coarse"
-LARGE = (COARSE, "vector")
-"""Columns that are read where a metric needs them, and not kept as columns."""
-
-
-def index_table(artifact: Artifact, comparison: Comparison) -> pa.Table:
-    """Return the columns of a block's index that a comparison needs, without LARGE columns; kept per process."""
-    names = [name for name in index_columns(comparison) if name not in LARGE]
-    return kept(tuple((name, artifact.content[name]) for name in names), lambda: artifact.table(names))
-
-
-def coarse_vectors(artifact: Artifact, shape: Shape, zero_mean: bool) -> Floats:
-    """Return the vectors of a block's coarse sums, float32 (n, d); kept per process.
-
-    zero_mean  subtract the mean of each channel"""
-
-    def vectors() -> Floats:
-        sums = artifact.table([COARSE])[COARSE].combine_chunks().flatten().to_numpy()
-        return coarse.vectors(sums.reshape(-1, coarse.length(shape)), shape, zero_mean=zero_mean)
-
-    return kept((COARSE, artifact.content[COARSE], shape, zero_mean), vectors)
-
-
-def index_columns(comparison: Comparison) -> list[str]:
-    """Return the names of the index columns that a comparison needs."""
-    wanted = ["path", "partition", "row", "identity", *kind_of(comparison).columns(comparison)]
-    return list(dict.fromkeys([*wanted, *group_columns(comparison)]))
-
-
-def group_columns(comparison: Comparison) -> list[str]:
-    """Return the names of the index columns that rules and identical images need."""
-    wanted = ["path"]
-    wanted += ["width", "height"] if comparison.same != "any" else []
-    wanted += _hashes(comparison) if comparison.same_hash != "compare" else ()
-    wanted += _identity(comparison) if comparison.identical == "group" or comparison.metric == "embedding" else ()
-    return wanted
-
-
-def _groups_turned(comparison: Comparison) -> bool:
-    """Return whether an image may represent turned copies of itself."""
-    return comparison.turns > 1 and kind_of(comparison).turns_alike
-
-
-def _identity(comparison: Comparison) -> tuple[str, ...]:
-    """Return the index columns from which groups of identical images are computed.
-
-    The first column holds equal digests for identical images. If an image may represent turned copies, two more columns
-    hold the turn to the common form, and the turns that leave the thumbnail unchanged."""
-    if comparison.metric == "embedding":
-        return (VECTOR_IDENTITY,)
-    if not _groups_turned(comparison):
-        return ("identity",)
-    return ("identity_turned", "turn", "unchanged" if comparison.mirror else "symmetry")
-
-
-def _hashes(comparison: Comparison) -> tuple[str, ...]:
-    return HASHES + MIRRORED_HASHES if comparison.mirror else HASHES
 
 
 class Block:
@@ -120,8 +60,8 @@ class Block:
             keys += [] if self.folder is None else [self.folder]
             self.representative = groups.representatives(np.stack(keys, axis=1))
         self.turn, self.unchanged = zeros, np.ones(len(table), np.uint8)
-        if _groups_turned(comparison) and comparison.identical == "group":
-            self.turn, kept = self.ints("turn"), self.ints(_identity(comparison)[-1])
+        if groups_turned(comparison) and comparison.identical == "group":
+            self.turn, kept = self.ints("turn"), self.ints(identity_columns(comparison)[-1])
             self.unchanged = kept.astype(np.uint8) if comparison.mirror else OF_SYMMETRY[kept]
 
     def ungroup(self) -> Ints:
@@ -226,10 +166,10 @@ def read_blocks(
     if comparison.metric == "embedding":
         _exclude_without_vector(numbered, tables)
     if comparison.identical == "group":
-        for numbers, codes in zip(numbered, _codes(tables, [_identity(comparison)[0]]), strict=True):
-            numbers["identity"] = codes[:, 0]
+        for numbers, table in zip(numbered, tables, strict=True):  # groups never span blocks
+            numbers["identity"] = _codes_within(table[identity_columns(comparison)[0]])
     if comparison.same_hash != "compare":
-        for numbers, codes in zip(numbered, _codes(tables, _hashes(comparison)), strict=True):
+        for numbers, codes in zip(numbered, _codes(tables, hash_columns(comparison)), strict=True):
             numbers["hashes"] = codes
     return [Block(table, comparison, numbers, references) for table, numbers in zip(tables, numbered, strict=True)]
 
@@ -244,6 +184,13 @@ def _exclude_without_vector(numbered: Sequence[dict[str, Ints]], tables: Sequenc
             kind[missing] = -1 - excluded - np.arange(len(missing))
             numbers["kind"] = kind
             excluded += len(missing)
+
+
+def _codes_within(strings: pa.ChunkedArray) -> Ints:
+    """Return a number for each string, equal for equal strings of one column, int64 (n,)."""
+    column = strings.combine_chunks()
+    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    return np.asarray(encoded.indices.to_numpy(), np.int64)
 
 
 def _codes(tables: Sequence[pa.Table], names: Sequence[str]) -> list[Ints]:

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from pipeline.messages.errors import ArtifactDamaged
 from pipeline.stage import Base, Job
-from stages.comparing.blocks import Block, index_table, read_blocks, rule_inputs
+from stages.comparing.blocks import Block, read_blocks, rule_inputs
 from stages.comparing.comparison import Comparison
+from stages.comparing.index_columns import index_table
 from stages.comparing.metrics.kinds import Kind, kind_of
 from stages.comparing.thumbnails import thumbnail_shape
 from stages.kernels.arrays import CPU

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from pipeline.stage import Artifact, Inputs, Settings
 from stages.clustering.matches import ENDS
-from stages.comparing.blocks import group_columns, read_blocks, rule_inputs
+from stages.comparing.blocks import read_blocks, rule_inputs
 from stages.comparing.comparison import Comparison, comparison_of
+from stages.comparing.index_columns import group_columns
 from stages.comparing.metrics.kinds import kind_of
 from stages.kernels.graph.trees import Bundle
 from stages.report.image_groups import ImageFolders, ImageGroups, OwnerFolders

@@ -18,9 +18,9 @@ PINNED: dict[str, tuple[int, str]] = {
     "hash": (3, "2c36ab10a0441166"),
     "embed": (1, "10eb34121d2226d1"),
     "index": (2, "cfb2fafd111295ba"),
-    "pairs": (4, "523349e9a93e9927"),
+    "pairs": (4, "30a2cd148925dcd9"),
     "cluster": (9, "ac2ab040f3577a06"),
-    "plot": (17, "56a7587c4e593951"),
+    "plot": (17, "bdc23612a4fee699"),
 }
 
 

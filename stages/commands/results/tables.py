@@ -22,8 +22,8 @@ from stages import pairs as pairs_stage
 from stages.commands.results.expand import expanded_rows
 from stages.commands.results.names import image_named
 from stages.commands.results.run_files import RunFiles, read_whole
-from stages.comparing.blocks import index_columns
 from stages.comparing.comparison import Comparison
+from stages.comparing.index_columns import index_columns
 from stages.comparing.match_rows import match_schema
 from stages.comparing.metrics.hamming import HASHES, MIRRORED_HASHES, compared_hashes
 from stages.comparing.rows import BOX
