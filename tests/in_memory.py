@@ -26,7 +26,7 @@ class MemoryArtifact:
     rows_: pa.Table
     summary: Mapping[str, Any] = field(default_factory=dict)
     declared: Sequence[str] | None = field(default=None, compare=False)
-    """The columns that the stage which reads this artifact declares; None: all."""
+    """Columns that the reading stage declares; None: all."""
 
     @property
     def rows(self) -> int:
@@ -54,7 +54,7 @@ class MemoryArtifact:
 
 @dataclass
 class MemoryJob:
-    """A job whose files go to `folder` and whose other artifacts are those in `others`."""
+    """A job whose files go to `folder`, and that finds the artifacts in `others`."""
 
     task: Task
     settings_: Mapping[str, Any]
@@ -64,7 +64,7 @@ class MemoryJob:
     distrust: frozenset[str] = frozenset()
     bases_: Sequence[Base] = ()
     uses: Sequence[str] | None = None
-    """The settings that the stage declares, `CacheKey.limits` among them; None: all."""
+    """Settings that the stage declares, including `CacheKey.limits`; None: all."""
 
     def bases(self) -> Iterator[Base]:
         return iter(self.bases_)

@@ -1,4 +1,4 @@
-"""Mutants of a module: its source with one small change each."""
+"""Make mutants of a module: its source with one small change each."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
     ast.BitOr: ast.BitAnd, ast.BitXor: ast.BitAnd,
 }  # fmt: skip
 SKIPPED = (ast.Raise, ast.Assert, ast.JoinedStr, ast.Import, ast.ImportFrom, ast.arg)
-"""Below these nothing is mutated: messages, what only checks, and what has no place of its own in the source."""
+"""Nodes that are not mutated, nor their children: messages, checks, and nodes without a position in the source."""
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """`text` is the whole module, `changed` its changed line."""
+    """A mutant: `text` is the whole module, `changed` its changed line."""
 
     line: int
     changed: str
@@ -29,7 +29,7 @@ class Mutant:
 
 
 def mutants(source: str) -> list[Mutant]:
-    """All mutants of a module, from its first line to its last."""
+    """Return all mutants of a module, in the order of lines."""
     raw = source.encode()
     starts = [0]
     for line in raw.splitlines(keepends=True):
@@ -47,7 +47,7 @@ def mutants(source: str) -> list[Mutant]:
 
 
 def _changes(node: ast.AST, inside: bool = False) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
-    """Nodes, and the source to put in the place of each. `inside`: a function, whose numbers count."""
+    """Yield nodes and the source that replaces each. `inside`: within a function, whose numbers are mutated."""
     inside = inside or isinstance(node, ast.FunctionDef | ast.Lambda)
     yield from _replacements(node, inside)
     if isinstance(node, SKIPPED):

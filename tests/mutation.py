@@ -84,7 +84,7 @@ TESTS: dict[str, str] = {
     "stages.kernels.measure.spread": "spread",
     "stages.kernels.measure.turns": "turns",
 }
-"""The tests of a module: the `test_….py` of these names, with the folder where two files have one name."""
+"""The names of a module's test files, with the folder where two files share a name."""
 OPTIONS = ["-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
 
 
@@ -97,7 +97,7 @@ def files_for(module: str) -> list[str]:
 
 
 class Watch:
-    """A pytest plugin: which tests reach which lines of a file, how long each takes, and what they import."""
+    """A pytest plugin that records which tests reach which lines of a file, their duration, and their imports."""
 
     def __init__(self, path: Path, report: Path) -> None:
         self.path, self.report, self.test = str(path), report, ""
@@ -124,7 +124,7 @@ class Watch:
 
 
 def pytest_in(tree: Path, tests: list[str], watch: Watch | None = None) -> int:
-    """Run tests in a fork of this process, in `tree`; its process number."""
+    """Run tests in a fork of this process, in `tree`; return its process number."""
     if (child := os.fork()) > 0:
         return child
     with contextlib.suppress(BaseException):
@@ -141,7 +141,7 @@ def pytest_in(tree: Path, tests: list[str], watch: Watch | None = None) -> int:
         import hypothesis
         import pytest
 
-        phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)  # to shrink what fails would take long
+        phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)  # shrinking failing examples would take long
         hypothesis.settings.register_profile(
             "mutation", deadline=None, phases=phases, max_examples=25, derandomize=True, database=None,
             suppress_health_check=list(hypothesis.HealthCheck),
@@ -154,7 +154,7 @@ def pytest_in(tree: Path, tests: list[str], watch: Watch | None = None) -> int:
 
 
 def passes(child: int, limit: float) -> bool:
-    """Whether the tests that run in `child` all pass within `limit` seconds."""
+    """Return whether all tests in `child` pass within `limit` seconds."""
     end = time.monotonic() + limit
     while time.monotonic() < end:
         done, status = os.waitpid(child, os.WNOHANG)
@@ -167,7 +167,7 @@ def passes(child: int, limit: float) -> bool:
 
 
 def survivors(module: str, tree: Path, chosen: list[Mutant]) -> list[Mutant]:
-    """Those of the mutants of a module that its tests let live."""
+    """Return the mutants of a module that pass all its tests."""
     path = Path(f"{module.replace('.', '/')}.py")
     tests = files_for(module)
     watch = Watch(tree / path, tree / "watched.json")

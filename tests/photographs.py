@@ -1,4 +1,4 @@
-"""Make pictures like photographs: light and shade of every size, edges, and grain."""
+"""Make pictures that resemble photographs: contrast at every scale, edges, and grain."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from PIL import Image
 
 
 def photograph(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
-    """A picture whose spectrum falls with the frequency, with a few edges and grain; other seeds give other ones."""
+    """Return a picture whose spectrum falls with the frequency, with a few edges and grain; the seed determines it."""
     random, (width, height) = np.random.default_rng(seed), size
     across, down = np.fft.rfftfreq(width) * width, np.fft.fftfreq(height) * height
     falling = 1 / np.maximum(1, np.hypot(*np.meshgrid(across, down))) ** 1.1

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LEAST = 60
-"""Lines up to which a module needs no tests of its own."""
+"""Greatest number of lines of a module that needs no tests of its own."""
 TABLE = dict(re.findall(r"^\| ([\w/]+\.py) \| ([\w/]+\.py) \|$", (ROOT / "tests/README.md").read_text(), re.MULTILINE))
 MODULES = [
     str(path.relative_to(ROOT))
@@ -45,7 +45,7 @@ SHARED = {"Params", "P", "T"}
 
 
 def defined(module: ast.Module) -> Iterator[tuple[str, str]]:
-    """Name and definition of each class of a module, and of each type that the module gives a name."""
+    """Yield name and definition of each class and each named type of a module."""
     for node in ast.walk(module):
         if isinstance(node, ast.ClassDef):
             yield node.name, f"class at line {node.lineno}"

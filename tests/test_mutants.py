@@ -1,4 +1,4 @@
-"""Mutants, and the two tables of the command that runs them."""
+"""Mutants, and the two tables of the command `python -m tests.mutation`."""
 
 from tests.mutants import mutants
 from tests.mutation import EQUIVALENT, ROOT, TESTS, files_for

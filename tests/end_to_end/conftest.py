@@ -19,8 +19,9 @@ def blank(pdf: bool, *arguments: Any) -> list[bytes]:
 
 @contextlib.contextmanager
 def blank_charts() -> Iterator[None]:
-    """Draw no charts, which takes longer than all else in a small run. Charts are part of an artifact: a test must not
-    compare such a run with one in another process."""
+    """Draw no charts: charts take longer than the rest of a small run.
+
+    Charts are part of an artifact: a test must not compare such a run with a run in another process."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(charts, "forms", blank)
         patched.setattr(side_process, "submit", functools.partial)

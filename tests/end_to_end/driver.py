@@ -21,11 +21,11 @@ from pipeline.cli.main import main
 from stages.commands.run.work import PAGE
 
 LONG_AGO = 1_600_000_000
-"""Modification time of the images that tests make: not so young that the next run would look twice."""
+"""Modification time of the images that tests make: old enough that the next run does not recheck the images."""
 
 
 def make_image(path: Path, seed: int, size: tuple[int, int] = (96, 72)) -> Path:
-    """A smooth random picture; equal seeds give equal pixels."""
+    """Return a smooth random picture; equal seeds give equal pixels."""
     grid = np.random.default_rng(seed).integers(0, 256, (5, 6, 3), dtype=np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(grid).resize(size, Image.Resampling.BICUBIC).save(path, quality=92)
@@ -74,7 +74,7 @@ class Project:
         return path
 
     def run(self, *overrides: str, options: Iterable[str] = ("--quiet",)) -> int:
-        """`fast-diff run` in this process; returns its exit code."""
+        """Run `fast-diff run` in this process; return the exit code."""
         sets = [word for override in overrides for word in ("--set", override)]
         return main(["run", str(self.yaml), *options, *sets])
 

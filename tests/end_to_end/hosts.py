@@ -1,4 +1,4 @@
-"""Several hosts on one machine: network namespaces, each with one wire to a switch, and no other way out."""
+"""Several hosts on one machine: network namespaces, each with one link to a switch and no other network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _ip(*words: str) -> None:
 
 
 def impossible() -> str:
-    """Why namespaces can't be made here; empty if they can."""
+    """Return why namespaces can't be made here; empty if they can."""
     name = f"fd{os.getpid()}-try"
     try:
         _ip("netns", "add", name)
@@ -73,8 +73,9 @@ class Hosts:
 
 @contextmanager
 def dask_on(hosts: Hosts, folder: Path, tls: dict[str, str]) -> Iterator[dict[str, Any]]:
-    """A scheduler on the host `scheduler`, and a worker on each whose name begins with `worker`, encrypted; gives the
-    config's section for the driver."""
+    """Run an encrypted scheduler on the host `scheduler`, and a worker on each host whose name begins with `worker`.
+
+    Returns the driver's config section."""
     secured = ["--protocol", "tls"]
     for flag, key in (("--tls-ca-file", "ca_file"), ("--tls-cert", "cert"), ("--tls-key", "key")):
         secured += [flag, tls[key]]

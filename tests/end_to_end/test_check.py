@@ -25,8 +25,8 @@ SETTINGS = {"pairs": {"threshold": 1_500}, "plot": {"pairs": 0, "clusters": 0}}
 
 
 def make_new(folder: Path, images: Path) -> int:
-    """Pictures that the run has not, and copies of some that it has: as they are, turned, at a lower quality, under
-    names that ask for trouble. Returns how many."""
+    """Make pictures that the run lacks, and copies of some pictures of the run: unchanged, turned, or at a lower
+    quality, under difficult names. Returns the number of pictures."""
     old = {int(path.stem.split("-")[1]): path for path in images.iterdir()}
     make_images(folder, 8, first=100)
     for name in (b"--yes.jpg", b"two\nlines.jpg", b"no \xff text.jpg"):
@@ -63,14 +63,14 @@ class Gate:
 
     @property
     def work(self) -> Project:
-        """The folder of the checks, as if it were a run's."""
+        """Return the folder of the checks as a project."""
         return Project(self.project.folder, {"run": "test.check"})
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A run over thirty images in several blocks, and one over the same images and the new ones as two sets; then the
-    old images go."""
+    """Run on thirty images in several blocks, and on these and the new images as two sets; then delete the old
+    images."""
     folder = tmp_path_factory.mktemp("check")
     project = Project(folder, SETTINGS)
     make_images(folder / "images", OLD)

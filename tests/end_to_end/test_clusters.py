@@ -1,4 +1,4 @@
-"""Kinds of clusters that a laptop lacks, by imitations; and workers that are not fit for a run."""
+"""Kinds of clusters that a laptop lacks, by imitations; and workers that do not suit a run."""
 
 import os
 import re
@@ -33,7 +33,7 @@ def same(
     *options: str,
     environment: dict[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run the project anew under another scheduler: the artifacts are the same to the byte."""
+    """Run the project anew under another scheduler, and assert equal artifacts, byte for byte."""
     project, artifacts = expected
     other = Project(tmp_path, project.config | {"output": str(tmp_path / "outputs"), "scheduler": scheduler})
     ended = subprocess.run(
@@ -126,7 +126,7 @@ def test_a_run_on_workers_of_less_memory_than_a_block_takes_is_refused(tmp_path:
 
 
 def elsewhere(*hidden: Path) -> list[str]:
-    """Words before a command from which these folders are hidden."""
+    """Return the words before a command that hide these folders from the command."""
     mounts = " && ".join(f"mount -t tmpfs none '{folder}'" for folder in hidden)
     words = ["unshare", "--mount", "sh", "-c", f'{mounts} && exec "$@"', "sh"]
     if subprocess.run([*words, "true"], capture_output=True).returncode:

@@ -1,4 +1,4 @@
-"""The recipes in configs/: every YAML loads, every manifest fits its schema, the Dockerfile's steps can be taken."""
+"""The recipes in configs/: every YAML file loads, every manifest fits its schema, and the Dockerfile's steps run."""
 
 import os
 import shlex
@@ -29,7 +29,7 @@ def manifests() -> list[dict[str, Any]]:
 
 
 def check(manifest: dict[str, Any]) -> None:
-    """Raises ValidationError where a manifest has what Kubernetes' API does not know, or lacks what it wants."""
+    """Raise ValidationError if a manifest has fields that the API of Kubernetes lacks, or misses required fields."""
     kubernetes_validate.validate(manifest, kubernetes_validate.latest_version(), strict=True)
 
 

@@ -1,4 +1,4 @@
-"""The page's ways to decide, in a real browser: one by one, by rules, comparing closely; and who can use the page."""
+"""The page's ways to decide, in a real browser: single clusters, rules, close comparison; and accessibility."""
 
 import io
 import json
@@ -88,7 +88,7 @@ def test_moving_decides_nothing_and_the_place_is_kept(opened: Opened) -> None:
     opened.page.click("#open-deck")
     assert opened.run("deck.at") == 3
     press(opened, "Escape")
-    opened.until("view.at === 3")  # a dialog tells of its end a moment later
+    opened.until("view.at === 3")  # a dialog reports its end a moment later
     opened.run("go(5)")
     press(opened, "f")
     assert opened.run("deck.at") == 5, "of the cluster at hand"
@@ -273,7 +273,7 @@ def test_both_images_zoom_and_pan_together(opened: Opened) -> None:
     assert matrices[0] == matrices[1] != "none"
     press(opened, "0")
     assert opened.run("[zoom.scale, zoom.x, zoom.y]") == [1, 0, 0]
-    opened.page.set_viewport_size({"width": 500, "height": 300})  # so that the picture is shown smaller than it is
+    opened.page.set_viewport_size({"width": 500, "height": 300})  # so that the picture is shown reduced
     press(opened, "f")
     assert opened.page.inner_text("#zoom-said") == "100 %"
     press(opened, "f")

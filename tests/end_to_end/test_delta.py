@@ -15,7 +15,7 @@ IMAGES = 60
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Kept:
-    """One block of sixty images, compared once."""
+    """Return a run over one block of sixty images."""
     return Kept.of(tmp_path_factory.mktemp("delta"), IMAGES, {"partition": {"images": 64, "block": 64}})
 
 
@@ -116,6 +116,6 @@ def test_other_metrics_come_to_the_same(tmp_path: Path, metric: tuple[str, ...])
 
 
 def corners(image: Any) -> str:
-    """Return a bit for each of 64 cells, set where the cell is brighter than the mean."""
+    """Return a bit for each of 64 cells, set if the cell is brighter than the mean."""
     small = np.asarray(Image.fromarray(np.asarray(image)).convert("L").resize((8, 8)))
     return np.packbits(small > small.mean()).tobytes().hex()

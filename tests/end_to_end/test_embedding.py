@@ -21,7 +21,7 @@ COSINE = {"metric": "embedding", "embedding_distance": "cosine", "threshold": 0.
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """Twelve pictures, a turned one, a smaller one, and a black image, for which the model gives no direction."""
+    """Make twelve pictures, a turned one, a smaller one, and a black image, for which the model gives no direction."""
     images = tmp_path / "images"
     for seed in range(12):
         make_image(images / f"{seed:02}.jpg", seed, (192, 192))
@@ -79,7 +79,7 @@ def test_the_models_content_counts_and_not_its_place(project: Project) -> None:
     (project.folder / "moved.yaml").write_text("mean: 127.5\nscale: 0.01\n")
     assert project.run(f"pairs.embedding=onnx:{moved}") == 0
     assert stages(project)["embed"][1] == 0
-    assert found(project) == first  # centred, two of these pictures are still no nearer
+    assert found(project) == first  # centred, two of these pictures still do not match
     layers(moved)
     assert project.run(f"pairs.embedding=onnx:{moved}", "embed.size=[48, 48]") == 0
     assert stages(project)["embed"][1] == 0

@@ -21,7 +21,7 @@ HOSTILE = "\"<img src=x onerror=alert(1)>\n',.png"
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Three pictures, a worse copy of one, two equal ones under a name that asks for trouble, and a broken file."""
+    """Make three pictures, a worse copy of one, two equal pictures under a difficult name, and a broken file."""
     made = Project(tmp_path_factory.mktemp("export"))
     images = made.folder / "images"
     for seed in (1, 2, 3):

@@ -24,7 +24,7 @@ COPIES = {*BY, "photo.png", "same.png", "lying.png"}
 
 
 def faint(path: Path, seed: int) -> np.ndarray:
-    """A picture of the thumbnails' size that leaves room above and below its values."""
+    """Return a picture of the thumbnails' size whose values leave room at both ends of the range."""
     make_image(path, seed, (SIDE, SIDE))
     with Image.open(path) as image:
         pixels = 60 + np.asarray(image) // 2
@@ -34,7 +34,8 @@ def faint(path: Path, seed: int) -> np.ndarray:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """A picture, a copy, brighter and darker ones, a turned one, one with less contrast, a chain, and others."""
+    """Make a picture, a copy, brighter, darker and turned copies, a copy with less contrast, a chain, and other
+    pictures."""
     made = Project(tmp_path, {"thumbnail": {"size": [SIDE, SIDE]}, "pairs": {"exposure": "ignore"}})
     images = tmp_path / "images"
     pixels = faint(images / "photo.png", 1)

@@ -35,7 +35,7 @@ def cluster(expected: tuple[Project, dict[str, bytes]], tmp_path: Path) -> Itera
 
 def test_workers_that_are_killed_cost_only_what_they_were_at(cluster: Cluster) -> None:
     cluster.start()
-    cluster.project.config["scheduler"]["wait_timeout"] = 60  # on a busy machine it takes a while to start new ones
+    cluster.project.config["scheduler"]["wait_timeout"] = 60  # on a busy machine, starting new workers takes a while
     kills = 0
     with cluster.drive() as driver:
         cluster.wait_for("thumbnail/*.parquet", driver)

@@ -1,4 +1,4 @@
-"""The triangle of folders on the report's page: a cell lists its clusters, and one of its folders may go."""
+"""The triangle of folders on the report's page: a cell lists its clusters, and one of its folders may be removed."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ __all__ = ["browser"]
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Images 0 to 3 in `one`, of these 0 to 2 in `two <b>`, 0 twice there and also in `three`; 1 in `one` is a
+    """Images 0 to 3 in `one`, 0 to 2 also in `two <b>`, 0 twice there and also in `three`; 1 in `one` is a
     reference."""
     made = Project(tmp_path_factory.mktemp("cells"))
     images = made.folder / "images"

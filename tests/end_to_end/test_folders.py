@@ -15,7 +15,7 @@ from tests.end_to_end.driver import Project, make_image
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A phone, a backup of a part of its images in two folders, a folder with more, and one that can't be read."""
+    """Make a phone, a backup of some of its images in two folders, a folder with more, and an unreadable folder."""
     made = Project(tmp_path_factory.mktemp("folders"))
     images = made.folder / "images"
     for seed in range(6):
@@ -97,8 +97,8 @@ def test_a_missing_or_damaged_table_is_named(
 
 
 def test_a_check_keeps_to_the_rule_of_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A new image in a folder of the run is compared within that folder, or with the other folders; an image elsewhere
-    lies in another folder than all of them."""
+    """A new image in a folder of the run is compared within that folder, or with the other folders. An image
+    elsewhere counts as lying in another folder than all images of the run."""
     made = Project(tmp_path, {"pairs": {"folders": "within"}})
     images = tmp_path / "images"
     for folder, seed in (("one", 1), ("one/deep", 2), ("two", 1), ("two", 3)):

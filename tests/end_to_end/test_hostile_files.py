@@ -1,4 +1,4 @@
-"""Nothing that lies in a folder hurts: each file is read, or is a row that says why not, and the run ends well."""
+"""Hostile files: each file is read, or has a row with the reason, and the run ends well."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def head(width: int, height: int, depth: int, colour: int = 2) -> bytes:
 
 @cache
 def flat_png(width: int, height: int) -> bytes:
-    """A PNG of one bit a pixel, all of them black: a few bytes for a thousand rows."""
+    """Return a black PNG of one bit a pixel: a few bytes for a thousand rows."""
     packer = zlib.compressobj(9)
     row = bytes(1 + (width + 7) // 8)
     data = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
@@ -51,14 +51,14 @@ def flat_png(width: int, height: int) -> bytes:
 
 @cache
 def text_bomb() -> bytes:
-    """A PNG with a comment of 200 MB."""
+    """Return a PNG with a comment of 200 MB."""
     bomb = b"Comment\0\0" + zlib.compress(bytes(200_000_000), 9)
     return PNG[:33] + chunk(b"zTXt", bomb) + PNG[33:]
 
 
 @cache
 def endless_exif() -> bytes:
-    """A JPEG whose EXIF is a list that leads back to itself, and claims to hold millions of values."""
+    """Return a JPEG whose EXIF holds a list that points to itself, and claims to hold millions of values."""
     entry = struct.pack("<HHII", 0x8769, 4, 1, 8) + struct.pack("<HHII", 0x9003, 2, 0xFFFFFFF, 8)
     exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 2) + entry + struct.pack("<I", 8)
     return saved(PICTURE, "JPEG", exif=exif)
@@ -66,7 +66,7 @@ def endless_exif() -> bytes:
 
 @cache
 def circular_tiff() -> bytes:
-    """A TIFF whose second page is its first one again."""
+    """Return a TIFF whose second page is its first page."""
     data = bytearray(saved(PICTURE, "TIFF"))
     start = struct.unpack("<I", data[4:8])[0]
     count = struct.unpack("<H", data[start : start + 2])[0]
@@ -112,9 +112,9 @@ FILES: dict[str, tuple[bytes | Make, str | None]] = {
     "line\nbreak.png": (PNG, None),
     "🧊 é.png": (PNG, None),
     "n" * 251 + ".png": (PNG, None),
-    "\udcff\udcfe.png": (PNG, None),  # bytes that are no UTF-8
+    "\udcff\udcfe.png": (PNG, None),  # bytes that are not UTF-8
 }
-"""Content, or what makes it, and the error of its row: one of any kind for "any"."""
+"""The content, or a function that makes it, and the error of the file's row: "any" for any error."""
 
 
 def name_of(path: str | bytes) -> str:
@@ -123,7 +123,7 @@ def name_of(path: str | bytes) -> str:
 
 @pytest.fixture
 def hostile(tmp_path: Path) -> Project:
-    """A folder of everything that can lie in one."""
+    """Make a folder of every hostile file."""
     project = Project(tmp_path / "project")
     folder = tmp_path / "project" / "images"
     for seed in range(3):
@@ -192,7 +192,7 @@ def test_want_of_memory_is_tried_again_under_a_higher_limit_alone(
         )
         assert capsys.readouterr().out.splitlines()[0] == said
     assert project.run("thumbnail.max_memory=8MiB") == 0
-    assert not project.ran()  # it is known already
+    assert not project.ran()  # the file is known already
 
 
 def test_an_image_whose_sharpness_can_not_be_measured_just_now_is_measured_by_the_next_run(
@@ -261,7 +261,7 @@ def test_a_path_that_is_too_long_for_the_system_is_a_warning(
     make_image(project.folder / "images" / "good.jpg", 1)
     opened = os.open(project.folder / "images", os.O_RDONLY)
     name = "d" * 250
-    for _ in range(20):  # names below are relative, so the system lets them be
+    for _ in range(20):  # the names below are relative, so the system accepts them
         os.mkdir(name, dir_fd=opened)
         below = os.open(name, os.O_RDONLY, dir_fd=opened)
         os.close(opened)
@@ -287,7 +287,7 @@ def test_what_may_not_be_read(tmp_path: Path) -> None:
     file = Expected(os.fsencode(path), found.st_size, str(found.st_mtime_ns))
     before = os.geteuid()
     if before == 0:
-        os.seteuid(65534)  # root may read everything
+        os.seteuid(65534)  # root may read every file
     try:
         with pytest.raises(Unreadable) as caught:
             read(file, "mtime", 1 << 20)
@@ -340,4 +340,4 @@ def environ(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError:
-        return b""  # it is gone, or somebody else's
+        return b""  # the process has ended, or is another user's

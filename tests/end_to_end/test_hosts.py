@@ -1,4 +1,5 @@
-"""Scheduler, two workers and driver on hosts of their own, encrypted: nothing relies on localhost, or on a wire."""
+"""Scheduler, two workers and driver on separate hosts, encrypted: no part relies on localhost or on a stable
+network."""
 
 import json
 import subprocess

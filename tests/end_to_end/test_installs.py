@@ -31,14 +31,14 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def built(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a wheel and an sdist."""
+    """Build a wheel and an sdist in a folder."""
     folder = tmp_path_factory.mktemp("built")
     uv("build", "--out-dir", str(folder), str(source))
     return folder
 
 
 def loaded(environment: Environment) -> str:
-    """The stages that Python loads; fails where something hides them from `fast-diff`."""
+    """Return the stages that Python loads; fail if a package hides them from `fast-diff`."""
     ended = environment.run("fast-diff", "config", "local.yaml")
     assert ended.returncode == 0, ended.stderr
     return environment.run("python", "-c", "import stages; print(stages.__file__)").stdout.strip()
@@ -61,7 +61,7 @@ def test_both_installs_in_both_orders(source: Path, tmp_path: Path) -> None:
     environment.pip("install", "--no-deps", "-e", str(source))
     assert own(environment) == []
     assert loaded(environment) == str(editable / "__init__.py")
-    (plain / "kernels" / "__pycache__").mkdir(parents=True)  # as earlier versions left it
+    (plain / "kernels" / "__pycache__").mkdir(parents=True)  # as earlier versions left the folder
     ended = environment.run("fast-diff", "demo")
     hides = f"{plain} is left over from an earlier installation and hides {editable}: delete it"
     assert (ended.returncode, ended.stderr) == (2, f"fast-diff: {hides}\n")
@@ -103,7 +103,7 @@ def test_a_wheel_runs_without_a_clone(built: Path, tmp_path: Path) -> None:
 
 
 def check(environment: Environment, source: Path) -> None:
-    """Run the quick tests, in which warnings are errors, on what is installed in an environment."""
+    """Run the quick tests, in which warnings are errors, on the packages of an environment."""
     ended = environment.run("python", "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", cwd=source)
     assert ended.returncode == 0, ended.stdout[-3_000:] + ended.stderr[-3_000:]
 
@@ -123,7 +123,7 @@ def test_the_lowest_versions_work(source: Path, tmp_path: Path) -> None:
         pytest.skip("no Python 3.11 here, the lowest that is supported")
     environment = Environment.made(tmp_path, python, "--without-pip")
     environment.install("--resolution", "lowest-direct", "-e", str(source))
-    environment.install("-e", f"{source}[test]")  # the tools of the tests alone: what is installed stays
+    environment.install("-e", f"{source}[test]")  # test tools only: installed packages stay
     check(environment, source)
     demo = environment.run("fast-diff", "demo", "--quiet")
     assert (demo.returncode, demo.stderr) == (0, "")

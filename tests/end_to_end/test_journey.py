@@ -40,7 +40,7 @@ for (const kind of ["pointerdown", "keydown"]) addEventListener(kind, event => {
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Library, Path]]:
-    """The library, and the folder of its run."""
+    """Make the library, and the folder of its run."""
     folder = tmp_path_factory.mktemp("journey")
     found = library(folder / "Library", IMAGES)
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""The original stays: in the demo, and in small libraries with twelve kinds of copies of each photograph."""
+"""Originals are kept: in the demo, and in small libraries with twelve kinds of copies of each photograph."""
 
 import json
 from pathlib import Path

@@ -29,7 +29,7 @@ HERE = __name__
 
 
 def bits(image: np.ndarray) -> str:
-    """Return which pixels are brighter than the mean, in hex."""
+    """Return, in hex, which pixels are brighter than the mean."""
     grey = image.astype(int).sum(axis=2)
     return np.packbits(grey > grey.mean()).tobytes().hex()
 
@@ -163,12 +163,12 @@ UNSEEN = (
     "cluster.linkage=complete",
     "cluster.linkage=star",
 )
-"""They change nothing here: files are as they were, this module teaches Pillow nothing, and in these clusters all match
-their keeper and each other."""
+"""Keys that change nothing in this library: its files are unchanged, this module adds no plugin to Pillow, and all
+images of a cluster match each other."""
 
 
 def make_library(folder: Path) -> None:
-    """Make few images, some of which each key changes."""
+    """Make a few images, some of which each key changes."""
     images = folder / "images"
     picture = Image.open(make_image(images / "first.jpg", 1, (640, 640)))
     picture.rotate(90).save(images / "turned.png")
@@ -201,7 +201,7 @@ def make_library(folder: Path) -> None:
 
 
 def write_lists(folder: Path) -> None:
-    """A pair that was dismissed, and what some images show."""
+    """Write a pair that was dismissed, and labels of some images."""
     blank = [folder / "images" / f"blank{number}.png" for number in (0, 1)]
     digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in blank]
     (folder / "dismissed.csv").write_text(f"digest_a,digest_b\n{','.join(sorted(digests))}\n")
@@ -236,7 +236,7 @@ def test_a_run_after_others_holds_what_a_run_of_its_own_makes(
     make_library(tmp_path)
     write_lists(tmp_path)
     project = Project(tmp_path, {"thumbnail": {"size": [16, 16]}, "pairs": {"threshold": 400.0}})
-    if section != "plot":  # it takes longer than all the others
+    if section != "plot":  # this case takes longest
         *others, plot = discover()
         quick = dataclasses.replace(plot, compute=lambda *_: plot.schema.empty_table())
         monkeypatch.setattr("pipeline.plan.discovery.discover", lambda: [*others, quick])

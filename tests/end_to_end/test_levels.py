@@ -19,7 +19,7 @@ pytestmark = pytest.mark.drawn
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Kept:
-    """Forty images, compared once."""
+    """Return a run over forty images, compared once."""
     return Kept.of(tmp_path_factory.mktemp("levels"), 40)
 
 

@@ -24,7 +24,7 @@ MARK = "FAST_DIFF_TEST_MARK"
 
 
 class Door(NamedTuple):
-    """A socket that listens."""
+    """A listening socket."""
 
     host: str
     port: int
@@ -78,7 +78,7 @@ def doors() -> set[Door]:
 
 
 def seen(project: Project) -> tuple[dict[Door, bool], str]:
-    """All that listens at any moment of a run, and whether it speaks HTTP; and what the run said."""
+    """Return all sockets that listened during a run, with whether they speak HTTP; and the run's output."""
     found: dict[Door, bool] = {}
     command = project.command()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
@@ -102,7 +102,7 @@ def test_the_review_listens_on_loopback(tmp_path: Path, opened: ExitStack) -> No
 
 
 LEAST = {"synchronous": 0, "threads": 1, "local": 3, "slurm": 4, "ssh": 4}
-"""Sockets that must be found: a scheduler's page, two workers', where these are."""
+"""The sockets that must be found: the pages of a scheduler and of two workers, where these exist."""
 
 
 @pytest.mark.slow

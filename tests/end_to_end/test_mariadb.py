@@ -33,11 +33,11 @@ NAMES = (
     "strasse.png",
 )
 ALIKE = ("photo.png", "PHOTO.png", "photo.png ", "phöto.png")
-"""Names that only some rules of comparing tell apart."""
+"""Names that some collations treat as equal."""
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 MARIADBD = shutil.which("mariadbd", path=PATH)
 INSTALL = shutil.which("mariadb-install-db", path=PATH)
-DEFAULTS = shutil.which("my_print_defaults", path=PATH)  # INSTALL asks it
+DEFAULTS = shutil.which("my_print_defaults", path=PATH)  # the plugin INSTALL asks for these
 
 pytestmark = [
     pytest.mark.slow,
@@ -50,8 +50,8 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Path]:
-    """The socket of a server of our own."""
-    with tempfile.TemporaryDirectory(prefix="fd") as name:  # a socket's path is at most 107 bytes long
+    """Return the socket of a server that the tests start."""
+    with tempfile.TemporaryDirectory(prefix="fd") as name:  # a socket's path has at most 107 bytes
         folder = Path(name)
         user = ["--user=root"] if os.geteuid() == 0 else []
         made = [INSTALL, "--no-defaults", *user, f"--datadir={folder / 'data'}", "--skip-test-db"]
@@ -78,7 +78,7 @@ def server() -> Iterator[Path]:
 
 @pytest.fixture
 def url(server: Path) -> Iterator[str]:
-    """A new database there."""
+    """Return the URL of a new database."""
     whole = f"mariadb+pymysql://root@/{{}}?unix_socket={server}"
     admin = create_engine(whole.format("mysql"))
     with admin.begin() as connection:
@@ -98,7 +98,7 @@ def engine(url: str) -> Iterator[Engine]:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Names that databases stumble over, on equal pictures and different ones; and a file that can't be read."""
+    """Make names that databases mishandle, on equal and different pictures; and an unreadable file."""
     made = Project(tmp_path_factory.mktemp("mariadb"), {"partition": {"images": 2, "block": 4}})
     images = made.folder / "images"
     for seed, name in enumerate((*NAMES, *ALIKE)):

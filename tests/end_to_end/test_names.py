@@ -1,4 +1,4 @@
-"""A file's name is never more than text: in all output of commands it breaks no line and does nothing to a terminal."""
+"""A file's name is only ever text: in all output of commands, no name breaks a line or controls a terminal."""
 
 import ast
 import errno
@@ -30,14 +30,14 @@ HEARD = {
     "stages/commands/apply/output.py",
     "stages/commands/demo/images.py",
 }
-"""Modules that print names of files, and must call `one_line`; only `output.py` gets escaped names."""
+"""Modules that print names of files and must call `one_line`; only `output.py` receives escaped names."""
 DATA = {"dumps", "to_json", "describe", "text_of", "schema_text", "script", "dot"}
 """Functions that make text for machines, in which each name is escaped."""
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """Copies, near copies and a broken file in folders of which each name is an attack, in a run of such a name."""
+    """Make copies, near copies and a broken file in folders whose names are attacks, and a run of such a name."""
     project = Project(tmp_path / EVIL, {"inputs": {"a": [str(tmp_path / EVIL / f"images {EVIL}")]}})
     folder = Path(project.config["inputs"]["a"][0])
     for number, name in enumerate((f"a{EVIL}.png", f"b{EVIL}.png", f"sub{EVIL}/c.png", f"shut{EVIL}/d.png")):

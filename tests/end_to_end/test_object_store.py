@@ -68,13 +68,13 @@ def bucket(store: ObjectStore) -> str:
 
 @pytest.fixture
 def project(tmp_path: Path, store: ObjectStore, bucket: str) -> Project:
-    """A run on the store, on images of this machine: a few partitions, and two blocks."""
+    """Make a run on the store, over images of this machine: a few partitions, and two blocks."""
     make_images(tmp_path / "images", IMAGES)
     return Project(tmp_path, {"output": f"s3://{bucket}/out", "storage": store.options})
 
 
 def locally(project: Project) -> dict[str, bytes]:
-    """Artifacts of the same run in a folder."""
+    """Return the artifacts of the same run in a folder."""
     local = Project(project.folder / "local", {"inputs": project.config["inputs"]})
     assert local.run() == 0
     return local.artifacts()
@@ -165,7 +165,7 @@ def test_an_index_that_may_be_old_is_made_again(project: Project, store: ObjectS
 
 def test_the_driver_asks_for_nothing_that_is_absent(project: Project, store: ObjectStore, bucket: str) -> None:
     assert main(["explain", str(project.yaml)]) == 0
-    assert store.counts().total() <= 3  # a listing, and s3fs asks twice about a folder that is empty
+    assert store.counts().total() <= 3  # a listing; s3fs asks twice about an empty folder
     assert main(["status", str(project.yaml)]) == 0
     assert main(["prune", str(project.yaml)]) == 2
 
@@ -178,7 +178,7 @@ def test_another_config_retires_and_prune_deletes(project: Project, store: Objec
     assert any(".retired/" in name for name in store.objects(bucket, "out/test/"))
     assert project.run() == 0
     assert visible(store.objects(bucket, "out/test/")) == first
-    assert record(store.objects(bucket, "out/test/"))["stages"]["pairs"]["tasks_run"] == 0  # taken back
+    assert record(store.objects(bucket, "out/test/"))["stages"]["pairs"]["tasks_run"] == 0  # the artifact is restored
     assert main(["prune", str(project.yaml)]) == 0
     assert not any(".retired/" in name for name in store.objects(bucket, "out/test/"))
 
@@ -208,7 +208,7 @@ def test_half_of_the_puts_fail_and_all_is_well(
     failed = {path for method, path, said in store.asked if said}
     assert len(failed) > 5
     store.fault = lambda method, path: None
-    assert code == 0 or project.run() == 0  # five failures in a row happen, and the second run makes it good
+    assert code == 0 or project.run() == 0  # five failures in a row happen, and the second run completes the work
     assert visible(store.objects(bucket, "out/test/")) == locally(project)
 
 
@@ -486,7 +486,7 @@ def test_what_failed_is_said(
 
 
 def contained(project: Project, store: ObjectStore, bucket: str) -> list[bytes]:
-    """A bucket with shards, a zip, a table and a list; returns the images."""
+    """Fill a bucket with shards, a zip, a table and a list; return the images."""
     images = [make_image(project.folder / f"remote/{n}.jpg", 500 + n).read_bytes() for n in range(24)]
     packed = project.folder / "packed"
     for number in range(2):
@@ -510,7 +510,7 @@ def test_containers_on_s3(project: Project, store: ObjectStore, bucket: str) -> 
     store.asked.clear()
     assert project.run() == 0
     reads = Counter(path.rpartition("/")[2] for method, path, _ in store.asked if method == "GET")
-    assert reads["000.tar"] <= 5  # of which few list the shard, and few read its eight images
+    assert reads["000.tar"] <= 5  # few of these list the shard, and few read its eight images
     found = load_run(project.run_folder).images()
     assert set(found["digest"].dropna()) == {hashlib.sha256(data).hexdigest() for data in images}
     (failed,) = load_run(project.run_folder).failures()["path"]
@@ -588,4 +588,4 @@ def test_a_data_set_on_a_hub(tmp_path: Path) -> None:
     with pytest.raises(Unreadable, match="changed"):
         read(Expected(name + b"1", 0, second, place), "mtime", 100)
     saved = find(["hf://datasets/cats"], ListingRules(archives=True))
-    assert len(saved) == 1  # the container is broken now
+    assert len(saved) == 1  # the container is damaged now

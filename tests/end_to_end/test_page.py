@@ -45,7 +45,8 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Copies, turned and mirrored ones, a chain of ever paler pictures, near ones, and names that try to be more."""
+    """Make copies, turned and mirrored copies, a chain of ever paler pictures, near copies, and names that are
+    attacks."""
     project = Project(tmp_path_factory.mktemp("page"), {"pairs": {"mirror": True}})
     folder = project.folder / "images"
     for seed, name in enumerate(HOSTILE):
@@ -446,7 +447,7 @@ def test_two_images_are_compared_closely(opened: Opened) -> None:
         opened.page.keyboard.press(key)
         assert mode in (opened.page.get_attribute("#stage", "class") or "")
         boxes = opened.run("[...document.querySelectorAll('#stage img')].map(img => img.getBoundingClientRect())")
-        if mode != "side":  # whatever their shapes are
+        if mode != "side":  # whatever their shapes
             assert [round(boxes[0][side]) for side in SIDES] == [round(boxes[1][side]) for side in SIDES]
     loaded = "[...document.querySelectorAll('#stage img')].every(img => img.complete && img.naturalWidth)"
     opened.until(loaded)
@@ -502,7 +503,7 @@ def test_fifty_thousand_clusters(browser: Any, tmp_path: Path) -> None:
     clusters, per = 50_000, 3
     count = clusters * per
     path = large_page(tmp_path, clusters, per)
-    with Opened(browser, path, absent="file:///") as opened:  # neither the photographs are there, nor the charts
+    with Opened(browser, path, absent="file:///") as opened:  # neither photographs nor charts exist
         assert opened.run("view.found.length") == clusters
         assert opened.run("document.querySelectorAll('*').length") < 2_500
         opened.page.keyboard.press("End")

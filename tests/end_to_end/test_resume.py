@@ -22,7 +22,7 @@ IMAGES = 30
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Kept:
-    """A run over 60 images, done once."""
+    """Return a finished run over 60 images."""
     with blank_charts():
         return Kept.of(tmp_path_factory.mktemp("resume"), IMAGES)
 
@@ -53,7 +53,7 @@ def assert_only_one_block_moved(project: Project, decoded: int) -> None:
 
 
 def assert_equal_to_a_fresh_run(project: Project) -> None:
-    """A result is a function of inputs and config, not of the way there."""
+    """Assert that the artifacts equal those of a run in an empty folder."""
     artifacts = project.artifacts()
     shutil.rmtree(project.run_folder)
     assert project.run() == 0
@@ -141,7 +141,7 @@ def test_pairs_threshold(project: Project) -> None:
     assert set(project.ran()) <= {"pairs", "cluster", "plot"}
     assert project.ran()["pairs"] == blocks(project) * (blocks(project) + 1) // 2
     assert "params changed: threshold 200 → 100" in project.reasons().values()
-    assert project.run() == 0  # back again: what was retired is taken back
+    assert project.run() == 0  # the old settings again: retired artifacts are restored
     assert set(project.ran()) <= {"plot"}
 
 
@@ -165,7 +165,8 @@ def test_thumbnail_size(project: Project) -> None:
 
 
 def test_another_name_of_the_run(project: Project) -> None:
-    """Nothing runs, and artifacts are those of a run that bore this name from the start: the name is beside them."""
+    """Nothing runs, and the artifacts equal those of a run that had this name from the start: names are beside
+    artifacts."""
     project.run_folder.rename(project.run_folder.with_name("other"))
     assert project.run("run=other") == 0
     project.config["run"] = "other"
@@ -276,7 +277,7 @@ def test_what_somebody_put_into_the_report_stays_there(project: Project) -> None
 
 
 def test_previews_are_taken_over_unless_they_are_damaged(project: Project) -> None:
-    """A preview made from a thumbnail, since the file was missing, is made again when the file is back."""
+    """A preview that was made from a thumbnail, since the file was missing, is made again when the file is back."""
     before = {path: path.read_bytes() for path in (project.run_folder / "report" / "images").iterdir()}
     assert len(before) == 2 * (IMAGES // 10)
     os.utime(project.run_folder / "report" / "images", (LONG_AGO, LONG_AGO))

@@ -28,7 +28,7 @@ CLUSTERS = 6
 
 
 def furnish(project: Project) -> None:
-    """Pairs of one picture at two qualities, one of the pairs as TIFF, which browsers don't show."""
+    """Make pairs of one picture at two qualities; one pair is TIFF, which browsers do not show."""
     for seed in range(CLUSTERS):
         suffix = "tiff" if seed == 0 else "jpg"
         make_image(project.folder / "images" / f"{seed}.{suffix}", seed, (200, 150))
@@ -45,7 +45,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="module")
 def one(made: Project) -> Iterator[Served]:
-    """One server for requests that leave no mark."""
+    """Return a server for requests that change nothing."""
     with served(made.run_folder) as server:
         yield server
 
@@ -59,7 +59,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
 
 @pytest.fixture
 def own(kept: Kept) -> Project:
-    """A run that the test may change."""
+    """Return a run that the test may change."""
     return kept.again()
 
 
@@ -308,7 +308,7 @@ def test_decisions_outlive_the_server_and_a_run(own: Project) -> None:
         code, said = server.end()
         assert (code, "Traceback" in said) == (0, False), said
         paths = [server.rows[n]["path"] for n in (first, second, third, fourth)]
-    make_image(own.folder / "images" / "0 again.jpg", 0, (900, 700))  # moves every number
+    make_image(own.folder / "images" / "0 again.jpg", 0, (900, 700))  # changes every number
     make_image(own.folder / "images" / "new.jpg", 77)
     assert own.run() == 0
     with served(own.run_folder) as server:

@@ -32,8 +32,9 @@ def dask_cluster(
     words: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """A scheduler and workers as a user starts them, on loopback; gives the config section that names them. `within`
-    are words before the workers' command, `words` such at its end."""
+    """Start a scheduler and workers as a user does, on loopback; return the config section that names them.
+
+    `within` are words before the workers' command, `words` are appended to the command."""
     file = folder / "scheduler.json"
     told = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **(environment or {})}
     dask = [sys.executable, "-m", "dask"]
@@ -104,7 +105,7 @@ def test_a_task_that_fails_stays_alone(kind: str, tmp_path: Path) -> None:
     key = name.rpartition("-")[0]
     shutil.rmtree(project.run_folder / "pairs")
     (project.run_folder / "pairs").mkdir()
-    (project.run_folder / "pairs" / name).mkdir()  # a folder stands where the artifact is to go
+    (project.run_folder / "pairs" / name).mkdir()  # a folder blocks the artifact's path
     with scheduler_section(kind, tmp_path) as section:
         project.config["scheduler"] = section
         ended = project.spawn()

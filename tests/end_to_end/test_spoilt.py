@@ -54,7 +54,7 @@ LINES = (
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
-    """A run with every kind of file: retired artifacts, a list of racy files, and the lock of a run that was killed."""
+    """Make a run with every kind of file: retired artifacts, a list of racy files, and the lock of a killed run."""
     made = Kept.of(tmp_path_factory.mktemp("spoilt"), 10, SMALL)
     project = made.project
     assert project.run(OTHER) == 0
@@ -98,7 +98,7 @@ CHANGES: tuple[Callable[[bytes, random.Random], bytes], ...] = (flip, flip, cut,
 
 
 def spoil(path: Path, chance: random.Random) -> str:
-    """Spoil a file; returns how, in words."""
+    """Damage a file; return a description of the damage."""
     stat, data = path.stat(), path.read_bytes()
     how = chance.random()
     if how < 0.1:
@@ -118,7 +118,7 @@ def spoil(path: Path, chance: random.Random) -> str:
 
 
 def target(folder: Path, chance: random.Random) -> Path:
-    """A file to spoil: one of the hidden ones, or an artifact of any stage, in use or retired."""
+    """Return a file to damage: a hidden file, or an artifact of any stage, current or retired."""
     if chance.random() < 0.4:
         return folder / chance.choice(HIDDEN)
     files = sorted(path for path in (folder / chance.choice(STAGES)).rglob("*") if path.is_file())
@@ -136,8 +136,7 @@ def contents(folder: Path) -> dict[str, Any]:
 
 
 def shown(folder: Path) -> dict[str, int]:
-    """What lies in the report, and its size: a picture that was altered in place is seen by whoever looks at it. The
-    page on the work tells of times."""
+    """Return the files of the report with their sizes; a page's text may tell of times."""
     files = [path for path in (folder / "report").rglob("*.*") if path.is_file()]
     return {path.name: 0 if path.name.startswith("work") else path.stat().st_size for path in files}
 
@@ -159,14 +158,16 @@ class Attack:
     ended: str = "healed"
 
     def run(self, *overrides: str) -> None:
-        """Run; where that names the spoilt file, remove the file and run again."""
+        """Run; if the output names the damaged file, remove the file and run again."""
         code = self.project.run(*overrides, options=())
         said = [line for line in self.capsys.readouterr().err.splitlines() if not re.match(PROGRESS, line)]
         assert len(said) == len(set(said)) <= 4, (self.how, said)
-        unread = self.path.name == LOG or RETIRED in self.path.parts  # by a run with nothing to do
+        unread = self.path.name == LOG or RETIRED in self.path.parts  # by a run that has nothing to do
         in_the_way = self.path.is_dir() and not unread
         if code or in_the_way:
-            named = self.path.parent if self.path.name == ".lock" else self.path  # it names an owner that may be alive
+            named = (
+                self.path.parent if self.path.name == ".lock" else self.path
+            )  # the lock names an owner that may be alive
             assert str(named) in "\n".join(said), (self.how, said)
             self.remove()
             assert self.project.run(*overrides) == 0, self.how
@@ -193,7 +194,7 @@ class Attack:
 
 
 def attack(kept: Kept, expected: Any, seed: int, capsys: pytest.CaptureFixture[str]) -> str:
-    """One attack; returns how it ended: healed, or named."""
+    """Do one attack; return how it ended: healed, or named."""
     chance = random.Random(seed)
     project = kept.again()
     path = target(project.run_folder, chance)

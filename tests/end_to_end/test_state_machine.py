@@ -56,7 +56,7 @@ KILLED, UNTIL_THEN = -signal.SIGKILL, 60
 
 
 def _contents() -> list[bytes]:
-    """Three pictures with a copy, a paler one, a turned one, a mirrored JPEG of each; and files that are no images."""
+    """Three pictures, each with a copy, a paler, a turned and a mirrored copy; and files that are not images."""
     found = [b"", b"no image", b"\x89PNG\r\n\x1a\n"]
     for seed in range(3):
         grid = np.random.default_rng(seed).integers(0, 256, (3, 3, 3), dtype=np.uint8)
@@ -95,12 +95,12 @@ class Library(RuleBasedStateMachine):
         self.damaged: set[str] = set()
         self.clean: dict[str, tuple[int, dict[str, bytes]]] = {}
         self.fresh = False
-        self.before: dict[str, tuple[bytes, int]] | None = None  # what an undo brings back
+        self.before: dict[str, tuple[bytes, int]] | None = None  # the files that an undo restores
         self.journals: Path | None = None
 
     def teardown(self) -> None:
         try:
-            if sys.exc_info()[0] is None:  # whatever came last, a run puts it right
+            if sys.exc_info()[0] is None:  # whatever happened last, a run repairs it
                 self.run_by("synchronous")
         finally:
             shutil.rmtree(self.top)
@@ -119,7 +119,8 @@ class Library(RuleBasedStateMachine):
         self.stamp(path)
 
     def stamp(self, path: Path) -> None:
-        """Each change has a time of its own, long ago: whoever trusts times sees it, and digests nothing twice."""
+        """Give each change its own old time, so that runs that trust times see the change, and no file is digested
+        twice."""
         self.clock += 1
         os.utime(path, (LONG_AGO + self.clock, LONG_AGO + self.clock))
         self.fresh = False
@@ -194,7 +195,9 @@ class Library(RuleBasedStateMachine):
             self.compare(artifacts)
             self.fresh = True
 
-    run_again = run_once_more = run  # rules are drawn evenly, and what the others do shows in a run
+    run_again = run_once_more = (
+        run  # rules are chosen with equal probability, and the effect of other events is visible in a run
+    )
 
     def first_run(self) -> tuple[int, dict[str, bytes]]:
         """Return the exit code and the artifacts of a run into a new folder."""
@@ -226,7 +229,7 @@ class Library(RuleBasedStateMachine):
 
         with ended(at, fail):
             assert self.project.run() in (0, 1, 2, 130)
-        (self.project.run_folder / ".lock").unlink(missing_ok=True)  # its owner would have ended, and lives on here
+        (self.project.run_folder / ".lock").unlink(missing_ok=True)  # the owner would have ended, but lives on here
         self.fresh = False
 
     @rule(at=moments)
@@ -343,11 +346,11 @@ def killed(words: list[str], at: int) -> int:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     code = 70
     try:
-        signal.alarm(UNTIL_THEN)  # a fork may inherit a lock that nobody opens any more: then that is when it dies
+        signal.alarm(UNTIL_THEN)  # a fork may inherit a lock that nobody will open: the fork then dies
         null = os.open(os.devnull, os.O_RDWR)
         for number in (1, 2):
             os.dup2(null, number)
-        children.idle = lanes.idle = children.Idle()  # those of the parent answer the parent alone
+        children.idle = lanes.idle = children.Idle()  # children of the parent answer only to the parent
         with ended(at, lambda: os.kill(os.getpid(), signal.SIGKILL) or time.sleep(9) or os._exit(71)):
             code = main(words)
     finally:
@@ -356,7 +359,7 @@ def killed(words: list[str], at: int) -> int:
 
 @pytest.fixture(scope="module")
 def warm(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Import what commands need: each fork would import it anew."""
+    """Import the modules that commands need; otherwise each fork would import them."""
     project = Project(tmp_path_factory.mktemp("warm"))
     plan = project.folder / "plan.json"
     for name in ("1.png", "2.png"):
@@ -382,7 +385,7 @@ def play(machine: type[Library], examples: int, steps: int, **more: Any) -> None
             stateful_step_count=steps,
             deadline=None,
             suppress_health_check=list(HealthCheck),
-            phases=[Phase.explicit, Phase.reuse, Phase.generate],  # to shrink an example takes longer than CI has
+            phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking an example takes longer than CI has
             **more,
         ),
     )

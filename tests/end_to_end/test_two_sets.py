@@ -22,7 +22,7 @@ FAST = ("--set", "scheduler.kind=synchronous", "--set", "plot={pairs: 0, cluster
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Training images, and test images of which three leaked."""
+    """Make training images, and test images of which three are copies of training images."""
     make_images(tmp_path / "data" / "train", 8)
     make_images(tmp_path / "data" / "test", 3, first=20)
     for number, path in enumerate(sorted((tmp_path / "data" / "train").iterdir())[:3]):

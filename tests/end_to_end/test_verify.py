@@ -50,7 +50,7 @@ def rows(path: Path) -> int:
 
 
 def test_references_are_left_uncompared_where_the_config_says_so(tmp_path: Path) -> None:
-    """An archive with copies of its own, and new images, some of which it has."""
+    """Make an archive with copies inside, and new images, some of which are copies of archived images."""
     for seed in (*range(8), *range(4)):
         make_image(tmp_path / "archive" / f"{seed}-{len(list((tmp_path / 'archive').glob('*')))}.jpg", seed)
     for seed in (2, 3, 20, 21, 21):

@@ -43,7 +43,7 @@ def config(folder: Path, **sections: Any) -> Config:
 
 
 def ran(config: Config) -> tuple[RunRecord, dict[str, int]]:
-    """The record of a run, and the number of tasks that ran in each stage."""
+    """Return the record of a run, and the number of tasks that ran in each stage."""
     record = run(config, STAGES, Reporter())
     assert record.exit_code == 0, record.record["failures"]
     return record, {name: counts["tasks_run"] for name, counts in record.record["stages"].items()}
@@ -73,7 +73,7 @@ def test_it_runs_and_resumes_under_every_scheduler(folder: Path, kind: str) -> N
 
 @pytest.mark.parametrize("kind", ["synchronous", "auto", "threads"])
 def test_a_task_tells_how_far_it_is(folder: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under `threads` the counts come through Dask's scheduler, as from any worker."""
+    """Under `threads`, counts pass through Dask's scheduler, as from any worker."""
     monkeypatch.setattr(count, "REPORT_INTERVAL", -1.0)
     told: dict[Address, int] = {}
 

@@ -39,7 +39,7 @@ class Letters:
 @dataclass(frozen=True)
 class Pairs:
     fail: str = ""
-    """Key of a pair that fails; `flaky` marks a failure of the first attempt only; `sleep` takes a moment."""
+    """Key of a pair that fails; `flaky`: only the first attempt fails; `sleep`: the pair takes a moment."""
     flaky: bool = False
     sleep: float = 0.0
 
@@ -110,7 +110,7 @@ STAGES = [
 
 
 class Heard(Reporter):
-    """Remembers how each task ended, in order."""
+    """Records how each task ended, in order."""
 
     def __init__(self) -> None:
         self.events: list[tuple[Address, str, str]] = []
@@ -123,7 +123,7 @@ class Heard(Reporter):
 
 
 def toy_plan(folder: Path, **params: Any) -> tuple[Plan, Resolver]:
-    """The plan for `folder`/words.txt; artifacts go to `folder`/run."""
+    """Return the plan for `folder`/words.txt; artifacts go to `folder`/run."""
     by_stage = {"words": Nothing(), "letters": Letters(), "pairs": Pairs(), "total": Nothing()} | params
     settings = {"inputs.a": (str(folder / "words.txt"),)}.__getitem__
     plan = make_plan(STAGES, by_stage, settings)
@@ -131,7 +131,7 @@ def toy_plan(folder: Path, **params: Any) -> tuple[Plan, Resolver]:
 
 
 def toy_run(folder: Path, executor: Executor | None = None, **params: Any) -> tuple[Runner, Heard]:
-    """Run what is missing."""
+    """Run the missing tasks."""
     plan, resolver = toy_plan(folder, **params)
     heard = Heard()
     runner = Runner(plan, resolver, lambda: executor or SynchronousExecutor(), heard)

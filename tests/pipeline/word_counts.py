@@ -36,28 +36,28 @@ from pipeline.store.backends.locations import absolute
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Texts:
-    """Where the texts are."""
+    """Inputs: the folder of the texts."""
 
     folders: Annotated[tuple[Annotated[str, AfterValidator(absolute)], ...], Field(description="folders")] = ()
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Files:
-    """Which files are texts."""
+    """Parameters: which files are texts."""
 
     ending: str = ".txt"
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Counts:
-    """What a word is."""
+    """Parameters: what counts as a word."""
 
     lower: Annotated[bool, Field(description="count Word as word")] = False
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Total:
-    """Which words are in the total."""
+    """Parameters: which words count in the total."""
 
     least: Annotated[int, Field(ge=1, description="words that occur so often")] = 1
 

@@ -1,4 +1,4 @@
-"""Files to act on by a plan, and the commands that are cut: `apply` and `undo`."""
+"""Files for a plan, and the commands that are cut: `apply` and `undo`."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from tests.stages.commands.apply.acting import EXIFTOOL
 
 LONG_AGO = 1_600_000_000 * 10**9
 BYTES = b"\xff\xd8 one picture " * 700
-"""More than a page, so that it may be torn."""
+"""Content of more than a page, so that a write may be torn."""
 FILES = {"a/kept.jpg": BYTES, "b/same.jpg": BYTES, "b/too.jpg": BYTES, "c/d/deep.jpg": BYTES}
 COMPANIONS = {"a/kept.xmp": b"a sidecar" * 700, "b/too.xmp": b"a sidecar" * 700, "c/d/deep.xmp": b"other words" * 600}
-"""Metadata of the last make the first a new version, where metadata are merged."""
+"""Companions; where metadata are merged, the last companion's metadata change the first."""
 ALIKE = {"e/kept.jpg": BYTES + b" sharper", "e/alike.jpg": BYTES + b" paler"}
 OTHERS = {"e/kept.mov": b"a film" * 900, "e/alike.MOV": b"another film" * 900}
-"""Not equal to its keeper, so that no link can stand for it."""
+"""A file that differs from its keeper, so no link can replace it."""
 TO_ANOTHER_DISK = "move to another disk"
 WITH_METADATA = "move with metadata"
 LINKS = ("hardlink", "symlink")
 
 
 def files_for(action: str) -> dict[str, bytes]:
-    """What there is at first, by path below the photos."""
+    """Return the initial files by path below the photos."""
     return FILES | COMPANIONS if action in LINKS else FILES | ALIKE | COMPANIONS | OTHERS
 
 
 def before(top: Path) -> None:
-    """Files, and a plan for them."""
+    """Write the files and a plan for them."""
     photos = top / "disk" / "photos"
     groups: dict[bool, dict[str, list[object]]] = {}
     for name, data in files_for(top.name).items():
@@ -58,7 +58,7 @@ def before(top: Path) -> None:
 
 
 def apply(top: Path) -> int:
-    """`fast-diff apply`, with the action that the folder is named after; returns its exit code."""
+    """Run `fast-diff apply` with the action that the folder is named after; return the exit code."""
     action = top.name.split()[0]
     to = ["--to", str(top / "disk" / "far" / "away")] if action == "move" else []
     more = ["--merge-metadata"] if top.name == WITH_METADATA else []
@@ -67,12 +67,12 @@ def apply(top: Path) -> int:
 
 
 def undo(top: Path) -> int:
-    """`fast-diff undo`; returns its exit code."""
+    """Run `fast-diff undo`; return the exit code."""
     return main(["undo", str(top / "disk" / "journal.jsonl")])
 
 
 def recorded(recorder: Recorder, top: Path) -> None:
-    """What is cut."""
+    """Run the commands that are cut."""
     with surroundings(top):
         assert apply(top) == 0
         recorder.mark("applied")
@@ -83,7 +83,7 @@ def recorded(recorder: Recorder, top: Path) -> None:
 
 @contextlib.contextmanager
 def surroundings(top: Path) -> Iterator[None]:
-    """The trash is on the disk that is cut, the lock of those who act is not, and one folder may be another disk."""
+    """Put the trash on the disk that is cut and the lock elsewhere; optionally make one folder another disk."""
     changes = [patch.dict(os.environ, XDG_DATA_HOME=str(top / "disk" / "data"), XDG_STATE_HOME=str(top / "state"))]
     if top.name == TO_ANOTHER_DISK:
         changes += [patch.object(os, name, functools.partial(_within_a_disk, getattr(os, name))) for name in CROSSING]
@@ -99,7 +99,7 @@ CROSSING = ("link", "rename")
 
 
 def _within_a_disk(real: Any, old: Any, new: Any, **more: Any) -> None:
-    """`os.link` or `os.rename` from folder to folder, where what lies in `far` is another disk."""
+    """Wrap `os.link` or `os.rename` so that files in `far` are on another disk."""
     folders = [more[name] for name in ("src_dir_fd", "dst_dir_fd") if name in more]
     if len({"/far" in os.readlink(f"/proc/self/fd/{number}") for number in folders}) > 1:
         raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), old)

@@ -66,7 +66,7 @@ def texts(inputs: Inputs, params: Texts, job: Job) -> pa.Table:
 
 
 def changed(artifact: Artifact, rows: Collection[str]) -> Collection[str]:
-    """Those of some racy files that hold something else now."""
+    """Return the racy files whose content has changed."""
     table = artifact.table()
     known = dict(zip(table["name"].to_pylist(), table["text"].to_pylist(), strict=True))
     return [name for name in rows if not known[name].startswith(Path(name).read_text())]
@@ -77,7 +77,7 @@ def total_tasks(upstream: Upstream, params: Nothing) -> Iterator[Task]:
 
 
 def total(inputs: Inputs, params: Nothing, job: Job) -> Result:
-    """The texts in one table, and a page for each and one for all: of equal size, whatever they hold."""
+    """Return all texts as one table, a page for each and a page for all, all pages of equal size."""
     table = inputs.table("texts")
     pages = {Path(name).name: _page(text) for name, text in zip(*table.to_pydict().values(), strict=True)}
     pages["all"] = _page("".join(pages.values()))
@@ -98,7 +98,7 @@ STAGES = (
 
 @dataclass(frozen=True)
 class Phase:
-    """One run: what the files hold then, which of them bear a new time, and the parameter."""
+    """One run: the content of the files, the files with a new time, and the parameter."""
 
     label: str
     files: Mapping[str, str]
@@ -117,7 +117,7 @@ PHASES = (
 
 
 def prepare(phase: Phase, inputs: Path) -> None:
-    """Let the files be as they are in a phase."""
+    """Write the files of a phase."""
     inputs.mkdir(exist_ok=True)
     for name, text in phase.files.items():
         (inputs / name).write_text(text)
@@ -126,7 +126,7 @@ def prepare(phase: Phase, inputs: Path) -> None:
 
 
 def run_phase(phase: Phase, inputs: Path, output: Path) -> None:
-    """A run to its end."""
+    """Run a phase to its end."""
     prepare(phase, inputs)
     data = {
         "run": "run",
@@ -140,7 +140,7 @@ def run_phase(phase: Phase, inputs: Path, output: Path) -> None:
 
 
 def results(folder: Path) -> dict[str, Any]:
-    """What a reader of a run's folder finds: rows of each artifact, and other files that are no hidden ones."""
+    """Return what a reader of a run's folder finds: rows of each artifact, and other visible files."""
     store = Store(folder)
     found: dict[str, Any] = {}
     for stage in STAGES:
@@ -154,11 +154,11 @@ def results(folder: Path) -> dict[str, Any]:
 
 
 def before(top: Path) -> None:
-    """The disk is empty."""
+    """Leave the disk empty."""
 
 
 def recorded(recorder: Recorder, top: Path) -> None:
-    """The runs that are cut."""
+    """Run the phases that are cut."""
     for number, phase in enumerate(PHASES):
         recorder.mark(f"begin {phase.label}")
         run_phase(phase, top / "inputs", top / "disk")

@@ -30,7 +30,7 @@ PAGE = 4096
 
 @dataclass
 class Disk:
-    """What is there after a power cut: entries of folders, contents of files, targets of links; 0 is the top."""
+    """The state after a power cut: entries of folders, contents of files, targets of links; 0 is the top folder."""
 
     entries: dict[int, dict[str, int]] = field(default_factory=dict)
     files: dict[int, bytes] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class Disk:
     times: dict[int, int] = field(default_factory=dict)
 
     def digest(self) -> str:
-        """Equal for equal disks, whatever their nodes are numbered."""
+        """Return a digest, equal for equal disks, however their nodes are numbered."""
         found = hashlib.sha256()
         numbers: dict[int, int] = {}
         for path, node in self.walk():
@@ -47,7 +47,7 @@ class Disk:
         return found.hexdigest()
 
     def walk(self) -> list[tuple[str, int]]:
-        """Paths relative to the top, and nodes, folders before what lies in them."""
+        """Yield relative paths and nodes, a folder before its entries."""
         found: list[tuple[str, int]] = []
         folders = [("", 0)]
         while folders:
@@ -60,7 +60,7 @@ class Disk:
         return found
 
     def write(self, top: Path) -> None:
-        """Put it where the recorded folder was; what is there goes."""
+        """Write the disk in place of the recorded folder; existing files are removed."""
         shutil.rmtree(top, ignore_errors=True)
         top.mkdir()
         placed: dict[int, Path] = {}
@@ -97,7 +97,7 @@ def cut(recording: Recording, at: int, random: Random, names: str | None = None,
 
 
 def _synced(recording: Recording, at: int) -> dict[int, int]:
-    """Per node, its last sync."""
+    """Return the last sync of each node."""
     return {step.node: position for position, step in enumerate(recording.steps[:at]) if isinstance(step, Sync)}
 
 
@@ -122,7 +122,7 @@ def _entries(
 
 
 def _names_kept(at: int, random: Random, how: str) -> Callable[[int, int], bool]:
-    """Whether a change of names that was not synced, at a position and of a folder, is on disk all the same."""
+    """Return whether an unsynced change of names, at a position and in a folder, is on disk nevertheless."""
     if how == "until":
         end = random.randrange(at + 1)
         return lambda position, folder: position < end
@@ -158,7 +158,7 @@ def _change(content: bytearray, step: Write | Cut) -> None:
 
 
 def _unsynced(content: bytearray, steps: Sequence[Write | Cut], random: Random, how: str) -> None:
-    """Do to a file what may be left of steps that were not synced."""
+    """Apply to a file a possible remainder of its unsynced steps."""
     if how == "torn":
         steps = steps[: random.randrange(len(steps)) + 1]
         last = steps[-1]
@@ -166,7 +166,7 @@ def _unsynced(content: bytearray, steps: Sequence[Write | Cut], random: Random, 
             steps = [*steps[:-1], Write(last.file, last.at, last.data[: random.randrange(len(last.data) + 1)])]
     if how == "some":
         steps = [step for step in steps if random.random() < 0.5]
-    if how == "zeros":  # the file has its size, and some pages never came
+    if how == "zeros":  # the file has its size, but some pages are missing
         steps = [
             Write(step.file, step.at, _holed(step.data, random)) if isinstance(step, Write) else step for step in steps
         ]
@@ -175,6 +175,6 @@ def _unsynced(content: bytearray, steps: Sequence[Write | Cut], random: Random, 
 
 
 def _holed(data: bytes, random: Random) -> bytes:
-    """Bytes of which most pages are zeros."""
+    """Return the bytes with most pages zeroed."""
     pages = [data[start : start + PAGE] for start in range(0, len(data), PAGE)]
     return b"".join(bytes(len(page)) if random.random() < 0.7 else page for page in pages)

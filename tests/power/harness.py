@@ -18,12 +18,12 @@ from tests.power.recorder import Mark, Recorder, Recording
 
 ROOT = Path(__file__).parents[2]
 Look: TypeAlias = Callable[[Disk, Sequence[str], Random], str]
-"""What is wrong with a disk, in a line, if the recorded process was so far; empty if nothing."""
+"""Return what is wrong with a disk, in one line, if the cut came after this mark; empty if nothing is wrong."""
 
 
 @dataclass
 class Cuts:
-    """How many disks were looked at, no two of them alike, and what was wrong."""
+    """Number of distinct disks that were checked, and the problems."""
 
     states: int = 0
     wrong: list[str] = field(default_factory=list)
@@ -34,14 +34,14 @@ def record(module: str, *tops: Path) -> list[Recording]:
 
     It runs in a process of its own: after a power cut no process is left, and no owner of a lock."""
     command = [sys.executable, "-m", "tests.power.harness", module, *map(str, tops)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}  # a command run in this process may have set PYTHONSAFEPATH
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}  # an earlier command may have set PYTHONSAFEPATH
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
     assert done.returncode == 0, done.stderr
     return [pickle.loads((top / "recording").read_bytes()) for top in tops]
 
 
 def cuts(recording: Recording, states: int, seed: int, look: Look, enough: int = 3) -> Cuts:
-    """Look at so many disks, if there are so many, or until `enough` are wrong."""
+    """Check up to this many distinct disks, or until `enough` are wrong."""
     random, found = Random(seed), Cuts()
     seen: set[tuple[str, int]] = set()
     for _ in range(100 * states):

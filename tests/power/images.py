@@ -1,4 +1,4 @@
-"""Real runs over a few images, which are cut."""
+"""Real runs on a few images, which are cut."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ THRESHOLDS = ("pairs.threshold=200", "pairs.threshold=5000")
 
 
 def project(top: Path, output: str) -> Project:
-    """The runs of some images whose results go to a folder of that name."""
+    """Return a project of some images whose results go to a folder of this name."""
     plot = {"pairs": 2, "clusters": 2}
     return Project(top, {"output": str(top / output), "inputs": {"a": [str(top / "images")]}, "plot": plot})
 
 
 def before(top: Path) -> None:
-    """Images, one of them a copy."""
+    """Make images, one of them a copy."""
     make_images(top / "images", 10)
 
 
 def recorded(recorder: Recorder, top: Path) -> None:
-    """A first run, and one with another threshold."""
+    """Run once, and again with another threshold."""
     for threshold in THRESHOLDS:
         recorder.mark(f"begin {threshold}")
         assert project(top, "disk").run(threshold) == 0

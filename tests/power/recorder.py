@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 
 @dataclass(frozen=True)
 class Write:
-    """Bytes go to a place in a file."""
+    """Bytes are written at a position of a file."""
 
     file: int
     at: int
@@ -31,7 +31,7 @@ class Write:
 
 @dataclass(frozen=True)
 class Cut:
-    """A file gets another size."""
+    """A file is truncated or extended to a size."""
 
     file: int
     size: int
@@ -39,21 +39,21 @@ class Cut:
 
 @dataclass(frozen=True)
 class Names:
-    """Entries of folders change in one step: folder, name, and the node of that name from now on, or None."""
+    """Entries of folders change in one step: folder, name, and the name's new node, or None."""
 
     entries: tuple[tuple[int, str, int | None], ...]
 
 
 @dataclass(frozen=True)
 class Sync:
-    """A file's data, or a folder's entries, are on disk from here on."""
+    """A file's data, or a folder's entries, are on disk from this step on."""
 
     node: int
 
 
 @dataclass(frozen=True)
 class Mark:
-    """The block says how far it is."""
+    """The block reports a position."""
 
     label: str
 
@@ -63,9 +63,9 @@ Step: TypeAlias = Write | Cut | Names | Sync | Mark
 
 @dataclass
 class Recording:
-    """All that was done, from a state that was on disk: `entries` of folders, `files`, and `links` with their targets.
+    """All steps from a synced state: `entries` of folders, `files`, and `links` with their targets.
 
-    `times`: per file, and position in `steps`, its time of modification after that step."""
+    `times`: each file's modification time after a step, by position in `steps`."""
 
     entries: dict[int, dict[str, int]] = field(default_factory=dict)
     files: dict[int, bytes] = field(default_factory=dict)
@@ -75,23 +75,23 @@ class Recording:
 
     @property
     def count(self) -> int:
-        """How many nodes there are."""
+        """Return the number of nodes."""
         return len(self.entries) + len(self.files) + len(self.links)
 
     def names(self, node: int) -> set[str]:
-        """What a node was called."""
+        """Return the names that a node has had."""
         first = {name for entries in self.entries.values() for name, there in entries.items() if there == node}
         steps = (entry for step in self.steps if isinstance(step, Names) for entry in step.entries)
         return first | {name for _, name, there in steps if there == node}
 
     def without(self, gone: Callable[[Sync], bool]) -> Recording:
-        """The same from a program that leaves out some syncs: such a step does nothing."""
+        """Return the recording of a program that leaves out some syncs."""
         steps = [Mark("") if isinstance(step, Sync) and gone(step) else step for step in self.steps]
         return Recording(self.entries, self.files, self.links, self.times, steps)
 
 
 class Recorder:
-    """Context manager that fills `recording` with what this process does below `root`."""
+    """A context manager that records in `recording` what this process does below `root`."""
 
     def __init__(self, root: Path) -> None:
         self._root = os.path.realpath(root)
@@ -102,7 +102,7 @@ class Recorder:
         self._take_in(self._root)
 
     def mark(self, label: str) -> None:
-        """How far the block is."""
+        """Record a position in the block."""
         self.recording.steps.append(Mark(label))
 
     @contextlib.contextmanager
@@ -138,10 +138,10 @@ class Recorder:
             for (module, name), function in real.items():
                 setattr(module, name, function)
 
-    # what there is at first
+    # the initial state
 
     def _take_in(self, path: str) -> int:
-        """Number a node that is there, and all below it."""
+        """Number an existing node, and all nodes below it."""
         found = os.lstat(path)
         known = self._ids.get((found.st_dev, found.st_ino))
         if known is not None:
@@ -164,14 +164,14 @@ class Recorder:
         return node
 
     def _forget(self, found: os.stat_result | None) -> None:
-        """A name of this node has gone; with its last one the system may use its number again."""
+        """Forget a name of a node; once the last name is gone, the system may reuse the node's number."""
         if found and (found.st_nlink == 1 or stat.S_ISDIR(found.st_mode)):
             self._ids.pop((found.st_dev, found.st_ino), None)
 
-    # where things are
+    # positions of nodes
 
     def _place(self, path: Any, dir_fd: int | None = None) -> str | None:
-        """The true path of a name, if it is below the root; its last part may be a link."""
+        """Return the true path of a name below the root, else None; the last part may be a link."""
         if isinstance(path, int):
             name = os.readlink(f"/proc/self/fd/{path}")
         else:
@@ -200,7 +200,7 @@ class Recorder:
     # names
 
     def _appeared(self, place: str) -> int:
-        """A new node has this name."""
+        """Record the name of a new node."""
         found = os.lstat(place)
         node = self._new(found)
         if stat.S_ISDIR(found.st_mode):
@@ -215,7 +215,7 @@ class Recorder:
         return node
 
     def _made(self, real: Any, *given: Any, dir_fd: int | None = None, **more: Any) -> Any:
-        """Of `mkdir`, whose first argument is the new name, and `symlink`, whose second is."""
+        """Wrap `mkdir`, whose first argument is the new name, or `symlink`, whose second is."""
         path = given[1] if real.__name__ == "symlink" else given[0]
         with self._lock:
             place = self._place(path, dir_fd)
@@ -317,7 +317,7 @@ class Recorder:
 
     def _sync(self, real: Any, file: Any) -> None:
         with self._lock:
-            number = file if isinstance(file, int) else file.fileno()  # nothing waits for this machine's own disk
+            number = file if isinstance(file, int) else file.fileno()  # no test waits for this machine's own disk
             node = self._node(number)
             if node is not None:
                 self._step(Sync(node))

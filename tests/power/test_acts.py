@@ -1,4 +1,4 @@
-"""`apply` and `undo` that the power cuts short: no file is lost, and all are put back."""
+"""`apply` and `undo` after power cuts: no file is lost, and `undo` restores all."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Acts:
         return self.top.name
 
     def look(self, disk: Disk, done: Sequence[str], random: Random) -> str:
-        """What is wrong after a cut, and after `undo`, or `apply` and then `undo`."""
+        """Return what is wrong after a cut, and after `undo`, or after `apply` and `undo`."""
         disk.write(self.top / "disk")
         wanted = files_for(self.action)
         if not self._to_keep() <= self._bytes():
@@ -62,7 +62,7 @@ class Acts:
         return {path.read_bytes() for path in (self.top / "disk").rglob("*") if path.is_file()}
 
     def _photos(self) -> dict[str, bytes]:
-        """Bytes by path; of what is no plain file with one name, what else it is."""
+        """Return bytes by path, and the kind of each entry that is not a plain file with one name."""
         photos = self.top / "disk" / "photos"
         found: dict[str, bytes] = {}
         for path in photos.rglob("*"):
@@ -90,7 +90,7 @@ def acts(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Iterator[Acts]:
-    """Nothing waits for this machine's disk."""
+    """Record the acts without waiting for this machine's disk."""
     monkeypatch.setattr(os, "fsync", lambda number: None)
     with surroundings(recordings[request.param].top):
         yield recordings[request.param]
@@ -108,13 +108,13 @@ def test_hundreds_of_disks(acts: Acts) -> None:
 
 
 def test_without_syncs_a_file_is_lost(acts: Acts) -> None:
-    """The model can fail."""
-    if acts.action != "delete":  # what stays is only read
+    """The model detects missing syncs."""
+    if acts.action != "delete":  # kept files are only read
         assert cuts(acts.recording.without(lambda sync: True), 500, 3, acts.look, enough=1).wrong
 
 
 def test_a_file_that_was_acted_on_twice_is_taken_back(tmp_path: Path) -> None:
-    """As after a cut: the first act did not end, and the same command came once more."""
+    """As after a cut: the first act did not end, and the same command ran once more."""
     top = tmp_path / "move"
     before(top)
     with surroundings(top):

@@ -1,4 +1,4 @@
-"""The recorder misses nothing, and the disks are those that a power cut may leave."""
+"""The recorder records every operation, and the rebuilt disks are those that a power cut may leave."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.power.recorder import Recorder, Recording
 
 
 def contents(top: Path) -> dict[str, bytes | str]:
-    """Everything below a folder."""
+    """Return everything below a folder."""
     found: dict[str, bytes | str] = {}
     for path in sorted(top.rglob("*")):
         name = str(path.relative_to(top))
@@ -25,14 +25,14 @@ def contents(top: Path) -> dict[str, bytes | str]:
 
 
 def left(recording: Recording, tries: int = 600, at: int | None = None) -> list[dict[str, bytes]]:
-    """What may be left in the top folder after all steps, each once."""
+    """Return the possible states of the top folder after all steps, each once."""
     disks = (cut(recording, at or len(recording.steps), Random(seed)) for seed in range(tries))
     unique: dict[str, Disk] = {disk.digest(): disk for disk in disks}
     return [{name: disk.files.get(node, b"") for name, node in disk.walk()} for disk in unique.values()]
 
 
 def meddle(top: Path) -> None:
-    """Do to files whatever can be done to them."""
+    """Apply every kind of operation to files."""
     (top / "a").write_bytes(b"first")
     with (top / "a").open("ab") as file:
         file.write(b" and more")
@@ -85,7 +85,7 @@ def test_with_nothing_lost_the_disk_is_the_folder(tmp_path: Path) -> None:
 
 
 def written(folder: Path, sync_file: bool, sync_folder: bool) -> Recording:
-    """A file that is replaced as a whole."""
+    """Record a file that is replaced as a whole."""
     folder.mkdir()
     (folder / "file").write_bytes(b"old")
     recorder = Recorder(folder)
@@ -128,7 +128,7 @@ def test_changes_of_names_come_to_disk_in_any_order(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_moved_is_never_without_a_name(tmp_path: Path) -> None:
-    """Where only the folder that it goes to was synced, it may have both."""
+    """If only the target folder was synced, the file may have both names."""
     for name in "ab":
         (tmp_path / name).mkdir()
     (tmp_path / "a" / "file").touch()

@@ -1,4 +1,4 @@
-"""Runs that the power cuts short: whatever is left on disk, the same command comes to the same results."""
+"""Runs after power cuts: whatever is on disk, the same command gives the same results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.power.recorder import Recording
 
 @dataclass
 class Runs:
-    """The recorded runs, and what each of them comes to where nothing is cut."""
+    """The recorded runs, and the result of each without a cut."""
 
     top: Path
     recording: Recording
@@ -28,7 +28,8 @@ class Runs:
     clean: list[dict[str, Any]]
 
     def look(self, disk: Disk, done: Sequence[str], random: Random) -> str:
-        """What is wrong after a cut, before and after the next run: of the same config and files, or of the next."""
+        """Return what is wrong after a cut, before and after the next run with the same config and files, or with
+        the next."""
         number, ended = max(len(done) - 1, 0) // 2, len(done) % 2 == 0 and len(done) > 0
         folder = self.top / "disk" / "run"
         disk.write(self.top / "disk")
@@ -61,7 +62,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What goes on from a disk need not wait for this machine's."""
+    """Runs on a rebuilt disk need not wait for this machine's disk."""
     monkeypatch.setattr(os, "fsync", lambda number: None)
 
 
@@ -81,7 +82,7 @@ def test_a_thousand_disks(runs: Runs, seed: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "seed"), [("files", 4), ("folders", 5)])
 def test_without_syncs_the_same_disks_are_wrong(runs: Runs, kind: str, seed: int) -> None:
-    """The model can fail."""
+    """The model detects missing syncs."""
     folders = runs.recording.entries
     cut_short = runs.recording.without(lambda sync: (sync.node in folders) == (kind == "folders"))
     assert cuts(cut_short, 300, seed, runs.look, enough=1).wrong
@@ -91,7 +92,7 @@ def test_without_syncs_the_same_disks_are_wrong(runs: Runs, kind: str, seed: int
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", ["*.parquet", "*.txt", "run.json", "run", "texts", "total", "page"])
 def test_no_sync_is_one_too_many(runs: Runs, name: str) -> None:
-    """Without those of one kind of file or folder, some disk is wrong."""
+    """Without the syncs of one kind of file or folder, some disk is wrong."""
     called = {node for node in range(runs.recording.count) if fnmatch.filter(runs.recording.names(node), name)}
     assert called
     assert cuts(runs.recording.without(lambda sync: sync.node in called), 2_000, 1, runs.look, enough=1).wrong

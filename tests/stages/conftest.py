@@ -1,4 +1,4 @@
-"""The ways through the pair engine, each of which must come to the same; and a folder to act on."""
+"""The ways through the pair engine, which must all give the same result; and a folder to act on."""
 
 import os
 from pathlib import Path
@@ -16,14 +16,14 @@ PRICES = {
     "single": exact.Costs(1e9, 1, 1),
     "finer": exact.Costs(1e9, 1e10, 1e10),
 }
-"""What is done in tiles with many candidates: the exact product, a check of each, finer sums before."""
+"""Ways to measure tiles with many candidates: the exact product, single pairs, or finer sums first."""
 WAYS = [("whole", "compiled"), ("single", "products"), ("whole", "tiles"), ("single", "tiles"), ("finer", "tiles")]
-"""What is done with candidates, and how they are found: by either filter, or tile by tile."""
+"""Ways to find and measure candidates: by either filter, or tile by tile."""
 
 
 @pytest.fixture(params=WAYS, ids="-".join)
 def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every way, in tiles that are small and many, and in runs of changing height."""
+    """Run a test in every way, with many small tiles, and runs of changing height."""
     way, engine = request.param
     for measure in (exact.Squares, floats.FloatSquares):
         monkeypatch.setattr(measure, "costs", lambda self, size: PRICES[way])
@@ -34,14 +34,14 @@ def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a few images take many tiles and runs."""
+    """Make tiles and runs small, so that a few images take many of them."""
     monkeypatch.setattr(arrays, "SIDE", 7)
     tuned(monkeypatch, tile=9, pairs=100, rows=2, matches=10, candidates=60)
 
 
 @pytest.fixture
 def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two clusters: three equal files of which one has an odd name, and two that are alike."""
+    """Two clusters: three equal files, one with an odd name, and two similar files."""
     for name in ("DATA", "STATE"):
         monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name.lower()))
     folder = tmp_path / "photos"
@@ -56,5 +56,5 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def reflinks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file system that has them."""
+    """A file system with reflinks."""
     monkeypatch.setattr(linking, "clone", lambda source, target: os.write(target, os.pread(source, 1 << 20, 0)))

@@ -1,4 +1,4 @@
-"""Containers of images that tests make: tar, compressed tar and zip."""
+"""Write containers of images for tests: tar, compressed tar and zip."""
 
 import io
 import os
@@ -13,7 +13,7 @@ LONG_AGO = 1_600_000_000
 def pack(
     path: Path, members: Mapping[str, bytes] | Iterable[tuple[str, bytes]], method: int = zipfile.ZIP_STORED
 ) -> Path:
-    """Write a container by the ending of its name; its date is long ago, so that no run looks twice."""
+    """Write a container in the format of its name's ending, with an old date, so that no run rechecks the container."""
     pairs = list(members.items() if isinstance(members, Mapping) else members)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix in (".zip", ".cbz"):

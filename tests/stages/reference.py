@@ -1,4 +1,4 @@
-"""The dullest possible reference: one pair after the other, in integers."""
+"""The simplest reference: one pair after another, in integers."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from tests.stages.kernels.plain import form
 Row = tuple[str, str, float, int, int, bool]
 
 REFERENCES = tuple(f"{name}{number:02}" for name in "fse" for number in range(0, 100, 2))
-"""Images that are references, of those that `copies` makes."""
+"""The references among the images that `copies` makes."""
 
 
 ROOTS = ("/r", "/s")
-"""Inputs, for images whose paths have folders."""
+"""Inputs for images whose paths have folders."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An image as the pairs stage sees it."""
+    """An image as the stage `pairs` reads it."""
 
     path: str
     pixels: np.ndarray
@@ -40,18 +40,18 @@ class Picture:
 
 
 def corner(image: np.ndarray) -> str:
-    """A hash that tells little and turns with the image: two turns may agree where their reverses do not."""
+    """Return a coarse hash that turns with the image: two turns may agree where their inverses do not."""
     return str(image[0, 0, 0] // 4)
 
 
 def turns_of(params: pairs.Params) -> list[int]:
-    """The turns that are compared; from turn 4 on, the image is mirrored first."""
+    """Return the compared turns; turns from 4 on mirror the image first."""
     turns = [0, 1, 2, 3] if params.rotations else [0]
     return turns + [turn + 4 for turn in turns if params.mirror]
 
 
 def turned(pixels: np.ndarray, turns: Sequence[int]) -> np.ndarray:
-    """An image at each turn, int64 (turns, H, W, C)."""
+    """Return an image in each turn, int64 (turns, H, W, C)."""
     assert pixels.dtype == np.uint8
     return np.stack([form(pixels, k) for k in turns]).astype(np.int64)
 
@@ -62,7 +62,7 @@ def expected_rows(
     params: pairs.Params,
     hashed: Callable[[np.ndarray], object] = np.ndarray.tobytes,
 ) -> tuple[list[Row], dict[str, int]]:
-    """What `identical: all` must give: every row, and the ledger."""
+    """Return the rows and the ledger that `identical: all` must give."""
     turns = turns_of(params)
     together = [(x, y) for x in a for y in b] if b is not None else [(x, y) for x in a for y in a if x.path < y.path]
     every = {y.path: turned(y.pixels, turns) for y in b or a}
@@ -95,7 +95,8 @@ def expected_rows(
 
 
 def distances(pixels: np.ndarray, others: np.ndarray, params: pairs.Params) -> tuple[list[int], int]:
-    """What an image has to each of the others, int64 (m, H, W, C), in integers, and what divides it to an MSE."""
+    """Return the sums of squared differences from each other image, int64, and the divisor that makes an MSE of a
+    sum."""
     height, width, channels = pixels.shape
     apart = pixels - others
     sums, divisor = (apart**2).sum(axis=(1, 2, 3)), height * width * (channels if params.normalize == "value" else 1)
@@ -121,19 +122,20 @@ def comparable(x: Picture, y: Picture, params: pairs.Params) -> bool:
 
 
 def folder_of(path: str, depth: int) -> list[str]:
-    """The names of the folders around an image, from its input on: an image directly in an input has one."""
+    """Return the names of the folders around an image, from its input on; an image directly in an input has one
+    folder."""
     return path.split("/")[1:-1][: 1 + depth]
 
 
 def hash_agrees(x: Picture, y: Picture, turn: int, hashed: Callable[[np.ndarray], object]) -> bool:
-    """Whether hash_0 of x is the hash of y at that turn, or the other way round."""
+    """Return whether hash_0 of x equals the hash of y in this turn, or the other way round."""
     of_x, of_y = (functools.partial(_hash, p.pixels.tobytes(), p.pixels.shape, hashed=hashed) for p in (x, y))
     return of_x(turn=0) == of_y(turn=turn) or of_x(turn=turn if turn >= 4 else -turn) == of_y(turn=0)
 
 
 @functools.cache
 def _hash(data: bytes, shape: tuple[int, ...], hashed: Callable[[np.ndarray], object], turn: int) -> object:
-    """Kept: many tests look at the same images."""
+    """Return a hash; cached, since many tests look at the same images."""
     return hashed(form(np.frombuffer(data, np.uint8).reshape(shape) >> 4, turn))
 
 
@@ -147,7 +149,7 @@ class Artifacts:
 
 
 def settings(shape: tuple[int, ...], params: pairs.Params | None = None) -> dict[str, object]:
-    """Settings of the other sections, and those of `params` that the stages before read."""
+    """Return the settings of other sections, and the fields of `params` that earlier stages read."""
     params = params or pairs.Params()
     channels = {1: "grey", 3: "rgb", 4: "rgba"}[shape[2]]
     return {
@@ -172,7 +174,7 @@ def block(
     function: str = "sha256",
     params: pairs.Params | None = None,
 ) -> Artifacts:
-    """The artifacts of a block, by the real hash and index stages; pictures are taken in path order."""
+    """Return the artifacts of a block from the real stages hash and index; pictures are taken in path order."""
     kind = thumbnail_schema(
         ThumbnailParams(size=(shape[1], shape[0]), channels=settings(shape)["thumbnail.channels"]), lambda key: None
     )
@@ -216,14 +218,14 @@ def thumbnail_row(picture: Picture) -> dict[str, object]:
 def computed(
     blocks: Sequence[Artifacts], params: pairs.Params, shape: tuple[int, ...], bases: Sequence[Base] = ()
 ) -> MemoryArtifact:
-    """The artifact of one block pair (one block: with itself), by the real pairs stage."""
+    """Return the artifact of one block pair (one block: with itself) from the real stage `pairs`."""
     return computed_by_levels(blocks, params, shape, bases)[0]
 
 
 def computed_by_levels(
     blocks: Sequence[Artifacts], params: pairs.Params, shape: tuple[int, ...], bases: Sequence[Base] = ()
 ) -> tuple[MemoryArtifact, dict[str, int]]:
-    """The same, and how the work fell away."""
+    """Return the artifact, and the counts of pairs left after each filter."""
     others = [artifact for each in blocks for artifact in each.thumbnails]
     indexes = [each.index for each in blocks]
     artifact, result = compute(
@@ -242,7 +244,7 @@ def rows_of(table: pa.Table) -> list[Row]:
 
 
 def random_picture(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Smooth like a photograph: neighbours are alike."""
+    """Return a picture as smooth as a photograph: neighbouring pixels are similar."""
     steps = random.integers(-12, 13, shape)
     walk = np.cumsum(np.cumsum(steps, axis=0), axis=1) // 4 + random.integers(0, 256, shape[2])
     return np.clip(walk, 0, 255).astype(np.uint8)
@@ -253,8 +255,9 @@ def near(random: np.random.Generator, pixels: np.ndarray, noise: int) -> np.ndar
 
 
 def copies(seed: int, shape: tuple[int, ...], path: str = "") -> list[Picture]:
-    """Copies of each picture, turned and mirrored at random: of pictures that are alike, of one that half a turn
-    leaves as it is, of one that a mirror does, and of one that every turn does."""
+    """Return copies of each picture, turned and mirrored at random.
+
+    Some pictures are similar; one is unchanged by half a turn, one by a mirror, and one by every turn."""
     random = np.random.default_rng(seed)
     base = [random_picture(random, shape) for _ in range(3)]
     base += [near(random, base[0], 3), near(random, np.rot90(base[1]), 3)]
@@ -271,7 +274,7 @@ def copies(seed: int, shape: tuple[int, ...], path: str = "") -> list[Picture]:
 def gallery(
     seed: int, shape: tuple[int, ...], count: int = 12, path: Callable[[int], str] | None = None
 ) -> list[Picture]:
-    """Pictures with near-duplicates, copies, turned and mirrored copies, constants and checkerboards among them."""
+    """Return pictures with near-duplicates, copies, turned and mirrored copies, constants and checkerboards."""
     random = np.random.default_rng(seed)
     square = shape[0] == shape[1]
     sizes = [(640, 480), (480, 640), (1280, 960), (600, 600)]
@@ -292,9 +295,9 @@ def gallery(
 
 
 def relit(seed: int, pictures: Sequence[Picture]) -> list[Picture]:
-    """The same pictures, and copies of some of them that are brighter or darker, each channel by its own amount.
+    """Return the pictures, and brighter or darker copies of some pictures, each channel changed by its own amount.
 
-    Values that would leave the range are cut."""
+    Values outside the range are cut."""
     random = np.random.default_rng(seed)
     found = list(pictures)
     for number in random.permutation(len(pictures))[: len(pictures) // 2].tolist():

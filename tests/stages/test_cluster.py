@@ -84,7 +84,7 @@ def clustered(
 
 
 def test_chains_are_one_cluster_and_every_distance_is_true() -> None:
-    """a-b-c is a chain; c is the keeper, and a-c is no match, so it is measured."""
+    """a-b-c is a chain; c is the keeper, and a-c is not a match, so a-c is measured."""
     edges = [("a", "b", 100.0), ("b", "c", 100.0), ("e", "f", 4.0)]
     rows = clustered(thumbnails([0, 10, 20, 90, 200, 202]), matches(edges, 6))
     assert rows == [
@@ -97,7 +97,7 @@ def test_chains_are_one_cluster_and_every_distance_is_true() -> None:
 
 
 def test_distances_are_divided_as_the_config_has_them_and_take_turns_only_where_it_does() -> None:
-    """b-c is no match, so it is measured: 6 of 4·4·3 values differ by 60, and 3 if b is turned or mirrored."""
+    """b-c is not a match, so it is measured: 6 of 4·4·3 values differ by 60, and 3 if b is turned or mirrored."""
     settings = {**SETTINGS, "thumbnail.channels": "rgb"}
     kind = thumbnail_schema(ThumbnailParams(size=(4, 4), channels="rgb"), settings.__getitem__)
     pictures = np.zeros((3, 4, 4, 3), np.uint8)
@@ -125,7 +125,7 @@ def test_a_lower_threshold_cuts_clusters() -> None:
 
 
 def test_another_metric_joins_by_its_distance_and_mse_is_that_of_the_thumbnails() -> None:
-    """Distances of 0 to 3; the thumbnails' MSE are measured, none is taken for what was recorded."""
+    """Distances are 0 to 3; the MSE of the thumbnails is measured, and no recorded distance is used as MSE."""
     edges = [("a", "b", 0.0), ("b", "c", 3.0), ("c", "d", 2.0), ("e", "f", 3.0)]
     inputs = [thumbnails([0, 10, 17, 90, 50, 51]), matches(edges, 6, HAMMING)]
     settings = SETTINGS | {"pairs.metric": "hamming", "pairs.threshold": 3.0}
@@ -237,8 +237,8 @@ def table(*inputs: MemoryArtifact, settings: Mapping[str, Any] = SETTINGS, **par
 
 
 def flat_images(count: int, seed: int) -> tuple[list[int], list[tuple[int, int, float]], list[tuple[int, int, float]]]:
-    """Grey values, their matches up to 100, and those that are recorded where the first of identical ones stands for
-    all."""
+    """Return grey values, their matches up to 100, and the matches that are recorded if the first of identical
+    images represents all."""
     values = np.random.default_rng(seed).integers(0, 60, count).tolist()
     every = [
         (a, b, float((values[a] - values[b]) ** 2))
@@ -310,7 +310,7 @@ def test_the_order_of_files_and_rows_does_not_matter() -> None:
 
 
 def dull_components(values: Sequence[int], apart: set[tuple[int, int]]) -> set[frozenset[str]]:
-    """Chains of matches up to 100, but for pairs that were dismissed, by the dullest path."""
+    """Return the components of matches up to 100 without dismissed pairs, by the simplest method."""
     left, found = set(range(len(values))), set()
     while left:
         cluster, behind = set(), [left.pop()]
@@ -410,7 +410,7 @@ def test_dismissals_keep_their_mode_and_the_link_that_leads_to_them(tmp_path: Pa
 
 
 def test_unseen_matches_make_no_copies() -> None:
-    """`same_hash: zero` records pairs at 0 that were not looked at: what holds of one need not hold of the other."""
+    """`same_hash: zero` records unmeasured pairs at 0: facts about one image need not hold for the other."""
     edges = matches([("a", "b", 0.0), ("a", "c", 50.0)], 3)
     unseen = edges.rows_.set_column(edges.rows_.column_names.index("measured"), "measured", pa.array([False, True]))
     inputs = [thumbnails([10, 200, 17]), MemoryArtifact("pairs", "a-end.a-end", unseen, edges.summary)]
@@ -433,7 +433,7 @@ def test_references_stay_whatever_the_rules_say() -> None:
 
 
 def test_why_a_keeper_stays_is_the_first_rule_that_sets_it_apart_from_the_next() -> None:
-    """Of a cluster's other images, and of whichever has the worst rank, nothing is said."""
+    """The reason does not mention the other images of a cluster, nor the image with the worst rank."""
     inputs = [
         thumbnails([5, 5, 5, 90, 90], [20, 20, 10, 9, 9]),
         matches([("a", "b", 0), ("b", "c", 0), ("d", "e", 0)], 5),
@@ -449,7 +449,7 @@ def test_why_a_keeper_stays_is_the_first_rule_that_sets_it_apart_from_the_next()
 
 @pytest.mark.parametrize("linkage", ["components", "complete", "star"])
 def test_the_live_folder_is_that_of_all_images_of_the_run(linkage: str) -> None:
-    """B holds a picture that is nowhere else, A one that can't be read, and both the same file."""
+    """B holds a picture without a copy, A an unreadable picture, and both hold one more file."""
     images = thumbnails([10, 90, 10, 200])
     paths = pa.array(["/B/a", "/B/z", "/A/a", "/A/y"])
     rows = images.rows_.set_column(0, "path", paths).set_column(
@@ -481,7 +481,7 @@ def test_only_what_a_rule_looks_at_is_read() -> None:
 
 
 def test_of_several_distances_between_two_kinds_of_copies_the_largest_counts() -> None:
-    """0 and 1 are copies, 2 and 3, too; some metrics give their pairs distances of their own."""
+    """0 and 1 are copies, and so are 2 and 3; some metrics give the pairs of copies different distances."""
     a, b = np.array([0, 2, 0, 1, 0, 1]), np.array([1, 3, 2, 2, 3, 3])
     distance = np.array([0.0, 0.0, 3.0, 5.0, 4.0, 2.0])
     for order in (np.arange(6), np.arange(6)[::-1]):

@@ -1,4 +1,4 @@
-"""The embed stage: images at the model's size, errors as rows, nothing computed twice."""
+"""The stage `embed`: images at the model's size, errors as rows, nothing computed twice."""
 
 import os
 from collections.abc import Mapping
@@ -26,14 +26,15 @@ _seen: list[tuple[int, ...]] = []
 
 
 def corners(images: np.ndarray) -> np.ndarray:
-    """The first pixel, and one number more so that there is a direction."""
+    """Return the first pixel, and one more number, so that the vector has a direction."""
     _seen.append(images.shape)
     return np.concatenate([images[:, 0, 0].astype(np.float32), np.ones((len(images), 1))], axis=1)
 
 
 @pytest.fixture
 def paths(tmp_path: Path) -> list[bytes]:
-    """Four pictures, the second upside down by EXIF, the third half transparent, and a file that is no image."""
+    """Return four pictures (the second upside down by EXIF, the third half transparent) and a file that is not an
+    image."""
     made = []
     for name in ("a.png", "b.jpg", "c.png", "d.png", "e.png"):
         path = tmp_path / "images" / name
@@ -103,7 +104,7 @@ def test_images_are_decoded_at_the_models_size(paths: list[bytes], tmp_path: Pat
             picture = picture.rotate(180)
         small = np.asarray(picture.resize((SIDE // 4, SIDE // 4), Image.Resampling.BOX), np.float64)
         wanted = small.transpose(2, 0, 1).ravel()
-        assert np.abs(found - wanted / np.linalg.norm(wanted)).max() < 0.01, path  # thumbnails of 8x8 are far coarser
+        assert np.abs(found - wanted / np.linalg.norm(wanted)).max() < 0.01, path  # thumbnails of 8x8 are much coarser
 
 
 def test_four_turns_are_those_of_the_image(paths: list[bytes], tmp_path: Path) -> None:

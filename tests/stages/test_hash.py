@@ -1,4 +1,4 @@
-"""Hashes of shifted thumbnails at four turns, and what is identical to what."""
+"""Hashes of shifted thumbnails in four turns, and which thumbnails are identical."""
 
 import hashlib
 import re
@@ -26,7 +26,7 @@ HERE = __name__
 def run(
     images: np.ndarray, folder: Path, errors: Any = None, mirror: bool = False, rotations: bool = True, **params: Any
 ) -> list[dict[str, Any]]:
-    """Rows for thumbnails, uint8 (n, H, W, C), under `pairs.mirror` and `pairs.rotations`."""
+    """Return the rows of thumbnails, uint8 (n, H, W, C), for settings of `pairs.mirror` and `pairs.rotations`."""
     count, height, width, channels = images.shape
     table = pa.table(
         {
@@ -145,7 +145,7 @@ def shape_and_corner(image: np.ndarray) -> str:
 
 
 class Hash:
-    """What ImageHash's functions give: no text, but an object that has one."""
+    """An object that has a text but is not a text, as ImageHash's functions return."""
 
     def __str__(self) -> str:
         return "ff00"
@@ -160,7 +160,7 @@ def number(image: np.ndarray) -> int:
 
 
 def forgets(image: np.ndarray) -> None:
-    """Without a return."""
+    """Return nothing."""
 
 
 def digest(image: np.ndarray) -> bytes:

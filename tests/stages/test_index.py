@@ -1,4 +1,4 @@
-"""The index stage: what a block holds, and where blocks end."""
+"""The stage `index`: the rows of a block, and where blocks end."""
 
 import numpy as np
 import pyarrow as pa

@@ -1,4 +1,4 @@
-"""The pairs stage against a loop over Python integers."""
+"""The stage `pairs` against a loop over Python integers."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -99,7 +99,7 @@ def test_the_sizes_that_people_use(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("normalize", ["pixel", "value"])
 def test_matches_near_the_threshold_are_borderline_where_decoding_is_fast(normalize: str) -> None:
-    """The root of an MSE moves by less than 3 a pixel, which is the root of 3 a value."""
+    """The root of an MSE changes by less than 3 a pixel, which is the root of 3 a value."""
     shape = (8, 8, 3)
     pictures, params = gallery(1, shape), params_for(shape, threshold=900.0, normalize=normalize)
     found = computed([block(pictures, "a", shape)], params, shape).rows_["mse"].to_pylist()
@@ -155,7 +155,7 @@ PLACES = ("/r", "/r/x", "/r/x/deep", "/r/y", "/r/y/deep/er", "/s/x")
 
 
 def placed(pictures: Sequence[Picture], by: int) -> list[Picture]:
-    """The same pictures in folders, two inputs among them; `by`: how many pictures a folder gets."""
+    """Put the pictures in folders, two inputs among them; `by`: number of pictures in a folder."""
     return [
         replace(each, path=f"{PLACES[n // by % len(PLACES)]}/{each.path.replace('/', '')}")
         for n, each in enumerate(pictures)
@@ -185,7 +185,7 @@ def test_folders(
     by: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The rule against all pairs; in a block, many folders, few folders, or one."""
+    """The rule against all pairs; a block has many folders, few folders, or one."""
     shape = (8, 8, 3)
     monkeypatch.setattr(compare, "FOLDERS", 3)
     rules = {"folders": folders, "folder_depth": depth, "rotations": rotations, "same": same, "same_hash": same_hash}
@@ -238,7 +238,7 @@ def test_a_block_pair_that_is_ruled_out_reads_no_thumbnail(
     by=("pixels", "corner"),
 )
 def test_groups_of_turned_copies(by: str, same_hash: str, rotations: bool, mirror: bool) -> None:
-    """With `corner`, different images agree in hash, and some with a few of their own turns."""
+    """With `corner`, different images have equal hashes, and some images equal some of their own turns."""
     shape = (8, 8, 3)
     hashed: Callable[[np.ndarray], object] = np.ndarray.tobytes if by == "pixels" else corner
     references = "skip" if by == "pixels" else "compare"
@@ -263,7 +263,7 @@ def test_groups_of_turned_copies(by: str, same_hash: str, rotations: bool, mirro
 
 
 def expanded(artifact: object, tables: list[pa.Table], params: pairs.Params, swap: bool = True) -> list[tuple]:
-    """PairArrays of `identical: group` as rows of `identical: all`; `swap` for blocks of a single set."""
+    """Return the rows of `identical: group` as rows of `identical: all`; `swap` for blocks of a single set."""
     blocks = read_blocks(tables, params.comparison, reference.REFERENCES, reference.ROOTS)
     offsets = np.cumsum([0, *(len(table) for table in tables)])
     paths = [path for table in tables for path in table["path"].to_pylist()]
@@ -301,7 +301,7 @@ def test_copies_are_compared_once() -> None:
 
 
 def test_more_images_than_a_tile() -> None:
-    """PairArrays come sorted, whatever tile they come from; matches lie across tiles, and near the threshold."""
+    """Rows are sorted, whatever tile they come from; some matches span tiles, some are near the threshold."""
     shape = (4, 4, 1)
     random = np.random.default_rng(5)
     pixels = random.integers(0, 256, (1500, *shape), dtype=np.uint8)
@@ -375,7 +375,7 @@ def test_the_index_of_a_block_is_read_once_for_pairs_that_follow_each_other(monk
     again = [computed([one, other], params, shape) for one, other in (blocks, blocks[::-1])]
     assert [artifact.rows_ for artifact in again] == [artifact.rows_ for artifact in expected]
     of_indexes = [read for read in reads if read[0] == "index"]
-    assert len(of_indexes) == len(set(of_indexes)) == 2 * 2  # of each block the sums, and the rest
+    assert len(of_indexes) == len(set(of_indexes)) == 2 * 2  # for each block the sums, and the other columns
     assert 0 < _cache.currsize <= INDEXES
 
 

@@ -1,4 +1,4 @@
-"""The report: what is shown, in which order, and that a name is never more than text."""
+"""The report: which results are shown, in which order, and that a name is only ever text."""
 
 import functools
 import json
@@ -76,7 +76,7 @@ COLOURS = np.random.default_rng(1).integers(0, 256, (40, 3)).tolist()
 
 
 def made(folder: Path, names: Sequence[bytes]) -> list[Path]:
-    """A picture of one colour under each name, in path order."""
+    """Make a picture of one colour under each name, in path order."""
     paths = sorted((folder / os.fsdecode(name) for name in names), key=os.fsencode)
     for number, path in enumerate(paths):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +90,7 @@ def save(image: Image.Image, path: Path, kind: str = "PNG") -> None:
 
 
 def shown(path: Path) -> str:
-    """A path as artifacts hold it."""
+    """Return a path as artifacts hold it."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
@@ -100,7 +100,7 @@ def inputs(
     groups: Sequence[Sequence[int]] = (),
     metric: pairs.Params = MSE,
 ) -> list[MemoryArtifact]:
-    """Artifacts about files that are there: thumbnails by the real stage; matches and clusters by image number."""
+    """Return artifacts of existing files: thumbnails from the real stage; matches and clusters by image number."""
     names = [shown(path) for path in paths]
     files = [
         {
@@ -166,7 +166,7 @@ def inputs(
 
 
 class Streamed(MemoryArtifact):
-    """Matches may be far more than memory holds."""
+    """A stream of matches, which may exceed the memory."""
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         pytest.fail("matches are read piece by piece")
@@ -182,7 +182,7 @@ def drawn(
 
 
 class Page(HTMLParser):
-    """The elements of a page, their attributes, and its text."""
+    """The elements of a page, their attributes, and the page's text."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
@@ -193,12 +193,12 @@ class Page(HTMLParser):
 
     @property
     def data(self) -> Mapping[str, Any]:
-        """What the page's script reads."""
+        """Return the data that the page's script reads."""
         return json.loads(re.findall(r'<script type="application/json" id="data">(.*?)</script>', self.source)[0])
 
     @property
     def said(self) -> str:
-        """Its text but for data, script and style."""
+        """Return the page's text without data, script and style."""
         return " ".join(re.sub(r"<[^>]+>", "", re.sub(r"(?s)<(script|style).*?</\1>", "", self.source)).split())
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -208,11 +208,11 @@ class Page(HTMLParser):
         self.text += data
 
     def outline(self) -> list[tuple[str, list[str]]]:
-        """Elements and the names of their attributes; but for `wbr`, of which there is one a slash."""
+        """Return the elements and the names of their attributes, without `wbr`, of which each slash has one."""
         return [(tag, sorted(attributes)) for tag, attributes in self.elements if tag != "wbr"]
 
     def every(self, name: str) -> list[str]:
-        """Values of one attribute, in the order of the page."""
+        """Return the values of one attribute, in page order."""
         return [attributes[name] or "" for _, attributes in self.elements if name in attributes]
 
 
@@ -221,7 +221,7 @@ def subjects(artifact: MemoryArtifact, kind: str) -> list[str]:
 
 
 def page_about(folder: Path, names: Sequence[bytes], unreadable: str) -> tuple[Page, list[Path]]:
-    """The page about a cluster and matches of files with these names, and about one that is no image."""
+    """Return the page about a cluster and matches of files with these names, and about a file that is not an image."""
     good = made(folder, names)
     (folder / unreadable).write_bytes(b"no image")
     paths = sorted([*good, folder / unreadable], key=os.fsencode)
@@ -282,7 +282,7 @@ def test_equal_inputs_give_equal_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("values", [9, 2, 1])
 @pytest.mark.parametrize(("amount", "near", "far"), [(0, 0, 0), (1, 1, 1), (5, 5, 5), (17, 17, 13), ("all", 30, 0)])
 def test_closest_and_farthest(tmp_path: Path, amount: int | str, near: int, far: int, values: int) -> None:
-    """The true ones over all the pieces, none in both, ties by path."""
+    """The closest and farthest matches of all pieces, none in both lists, ties by path."""
     paths = made(tmp_path / "images", [b"%02d.png" % number for number in range(12)])
     rows = [(a, b, float((a * 7 + b * 5) % values + 1)) for a in range(12) for b in range(a + 1, 12)][:30]
     scanned, small, whole, clusters, index = inputs(paths, rows)
@@ -297,7 +297,8 @@ def test_closest_and_farthest(tmp_path: Path, amount: int | str, near: int, far:
 
 
 def test_identical_thumbnails_are_not_drawn_side_by_side(tmp_path: Path) -> None:
-    """What `same_hash: zero` recorded unseen is drawn, and so is distance 0 by another metric: these may differ."""
+    """Pairs at distance 0 are drawn if `same_hash: zero` recorded them unmeasured, or by another metric: images may
+    differ."""
     paths = made(tmp_path / "images", [b"%d.png" % number for number in range(4)])
     rows = [(0, 1, 0.0), (0, 2, 3.0), (1, 2, 3.0), (0, 3, 0.0)]
     scanned, small, found, clusters, index = inputs(paths, rows)
@@ -314,7 +315,7 @@ def test_identical_thumbnails_are_not_drawn_side_by_side(tmp_path: Path) -> None
 
 
 def test_without_a_threshold_matches_are_what_joins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every pair is recorded and counted; only those that clusters are made of are shown."""
+    """Every pair is recorded and counted; only the pairs that form clusters are shown."""
     told: list[Any] = []
     monkeypatch.setattr(
         charts, "histogram", lambda *arguments: told.append(arguments) or charts.plain(1, 1, left=0.1)[0]
@@ -374,7 +375,7 @@ def test_the_figures_at_the_head_say_what_they_count(tmp_path: Path) -> None:
 def test_another_metric_is_called_distance(
     tmp_path: Path, settings: dict[str, Any], about: str, shown: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """MSE is said of thumbnails in clusters alone; what joins is a distance, in as many digits as it deserves."""
+    """ "MSE" is used for thumbnails in clusters only; other distances have as many digits as needed."""
     told: list[Any] = []
     monkeypatch.setattr(
         charts, "histogram", lambda *arguments: told.append(arguments) or charts.plain(1, 1, left=0.1)[0]
@@ -427,7 +428,7 @@ def test_nothing_found(tmp_path: Path, threshold: float | None) -> None:
 
 
 def test_clusters_that_hold_most_come_first(tmp_path: Path) -> None:
-    """Previews in the order of the page: clusters by what their other images hold, each with its keeper first."""
+    """Previews in page order: clusters by the bytes of their duplicates, each with its keeper first."""
     paths = made(tmp_path / "images", [b"%02d.png" % number for number in range(8)])
     save(Image.new("RGB", (66, 40)), paths[6], "BMP")  # by far the largest file
     artifacts = inputs(paths, (), [[0, 1], [4, 2, 6], [7, 3, 5]])
@@ -454,7 +455,7 @@ def test_a_large_cluster_says_how_many_more(tmp_path: Path) -> None:
 
 
 def test_several_previews_are_written_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An object store takes its time for each of them."""
+    """Each write to an object store takes time."""
     paths, publish, together = (
         made(tmp_path / "images", HOSTILE[:4]),
         MemoryJob.publish,
@@ -530,7 +531,7 @@ def test_identical_bytes_that_were_decoded_differently_have_previews_of_their_ow
 
 
 def test_files_whose_names_are_no_utf8_are_opened(tmp_path: Path) -> None:
-    """Its left half is black: only the original, not the thumbnail's blur, is sharp at the edge."""
+    """The left half is black: only the original is sharp at the edge, not the blurred thumbnail."""
     path = tmp_path / os.fsdecode(b"caf\xe9.png")
     image = Image.new("RGB", (320, 320), "white")
     image.paste("black", (0, 0, 150, 320))
@@ -545,7 +546,7 @@ def test_files_whose_names_are_no_utf8_are_opened(tmp_path: Path) -> None:
 
 
 def test_settings_that_do_not_change_the_page_are_not_read(tmp_path: Path) -> None:
-    """What `compute` reads, the stage declares: else a changed setting would leave an old page."""
+    """The stage declares every setting that `compute` reads: otherwise a changed setting would leave an old page."""
     read: set[str] = set()
 
     class Watched(dict[str, Any]):

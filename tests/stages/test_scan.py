@@ -79,7 +79,7 @@ def test_what_is_ignored(tree: Path, rules: dict[str, list[str]], left_out: list
 def test_patterns_match_characters_and_no_bytes(
     tmp_path: Path, rules: dict[str, Any], left_out: list[bytes] | None
 ) -> None:
-    """However an umlaut is composed; a byte that is no UTF-8 is a character of its own."""
+    """An umlaut may be composed in several ways; a byte that is not UTF-8 is one character."""
     root = os.fsencode(tmp_path)
     every = {b"a.jpg", b"\xff.jpg", b"\xff\xfe\xfd.jpg", "ä.jpg".encode(), "a\u0308.jpg".encode(), "Ã¤.jpg".encode()}
     every |= {b"mu\xcc\x88ll/new.jpg"}
@@ -110,8 +110,8 @@ def test_hard_links_are_images_and_symbolic_links_are_followed_if_asked(tree: Pa
     assert "hard.jpg" in plain
     assert not {"link.jpg", "folder/far.jpg"} & set(plain)
     followed = names(tree, follow_links=True)
-    assert sorted(followed) == sorted([*plain, "again/far.jpg"])  # one file, one image: under the first path to it
-    assert names(tree, tree / "folder") == ["folder/far.jpg"]  # a root may be a link
+    assert sorted(followed) == sorted([*plain, "again/far.jpg"])  # one file is one image, under its first path
+    assert names(tree, tree / "folder") == ["folder/far.jpg"]  # an input may be a link
 
 
 def test_what_is_named_like_an_image_and_is_no_file_is_named(tree: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -195,7 +195,7 @@ def test_inputs_that_lead_into_each_other_by_links_are_refused(
         assert said.startswith(f"inputs.b: {tmp_path / name} leads to {tree}")
         assert said.endswith(f"which is also in inputs.a as {tree}; remove one")
     assert problems([str(tree), inside, str(tree)], []) == []
-    monkeypatch.setattr(os.path, "realpath", os.path.abspath)  # as where it is no link but a mount
+    monkeypatch.setattr(os.path, "realpath", os.path.abspath)  # as for a mount, which is not a link
     (said,) = problems([str(tree), str(tmp_path / "link")], [])
     assert said.endswith("; remove one")
     assert problems([str(tree), inside, str(tree)], []) == []

@@ -1,4 +1,4 @@
-"""The thumbnail stage: rows in the order of the scan, errors as rows, nothing decoded twice."""
+"""The stage `thumbnail`: rows in the order of the scan, errors as rows, nothing decoded twice."""
 
 import hashlib
 import os
@@ -38,7 +38,7 @@ def file(path: bytes) -> Path:
 
 @pytest.fixture
 def paths(tmp_path: Path) -> list[bytes]:
-    """Different pictures under difficult names, in path order."""
+    """Make different pictures under difficult names, in path order."""
     folder = os.fsencode(tmp_path)
     made = []
     for seed, name in enumerate(sorted(NAMES)):
@@ -51,7 +51,7 @@ def paths(tmp_path: Path) -> list[bytes]:
 
 
 def scanned(paths: Sequence[bytes], name: str = "a", trust: str = "mtime") -> MemoryArtifact:
-    """What the scan says of these files as they are now."""
+    """Return the scan's rows of these files as they are now."""
     stats = [file(path).stat() for path in paths]
     shown = [path.decode("utf-8", "backslashreplace") for path in paths]
     columns = {
@@ -118,7 +118,7 @@ def test_errors_are_rows_in_their_place(paths: list[bytes], tmp_path: Path) -> N
     assert not STAGE.reuse.retry(result.summary, PARAMS)
     for name in ("thumbnail", "width", "contrast"):
         assert again[name][1].as_py() is None
-    assert again["coarse"].null_count == 0  # pyarrow before 26 can't read null lists of a fixed size
+    assert again["coarse"].null_count == 0  # pyarrow before 26 can't read lists of fixed size that are null
     assert again["coarse"][1].as_py() == [None] * 64
 
 
@@ -143,7 +143,7 @@ def test_a_final_error_is_kept_and_a_passing_one_tried_again(paths: list[bytes],
     [
         ("timeout", 5.0, {"timeout": 5.0}, False),
         ("timeout", 5.0, {"timeout": 5.5}, True),
-        ("timeout", None, {"timeout": 5.0}, True),  # storage was slow
+        ("timeout", None, {"timeout": 5.0}, True),  # the storage was slow
         ("memory", 1e6, {"max_memory": 10**6}, False),
         ("memory", 1e6, {"max_memory": 10**6 + 1, "timeout": 0.1}, True),
         ("crashed", None, {}, True),
@@ -202,7 +202,7 @@ def test_unchanged_rows_are_copied_whole(paths: list[bytes], tmp_path: Path, mon
     handed = lanes.Chunk
     monkeypatch.setattr(lanes, "Chunk", lambda *given: opened.extend(path for path, *_ in given[2]) or handed(*given))
     scan = scanned(paths)
-    donors = [first.slice(3), first.slice(0, 4)]  # partitions were cut elsewhere
+    donors = [first.slice(3), first.slice(0, 4)]  # partitions were cut at other places
     again, result = run(scan, tmp_path, reusable_=donors, distrust=frozenset([scan.rows_["path"][4].as_py()]))
     assert opened == [paths[2], paths[4]]
     assert dict(result.stats) == {"decoded": 2, "reused": 4}
@@ -211,7 +211,7 @@ def test_unchanged_rows_are_copied_whole(paths: list[bytes], tmp_path: Path, mon
 
 
 def test_the_box_inside_borders_is_recorded_and_copied(paths: list[bytes], tmp_path: Path) -> None:
-    """Columns that are there only where borders are cut; null for an unreadable image."""
+    """The columns exist only if borders are cut; they are null for an unreadable image."""
     with Image.open(file(paths[0])) as image:
         whole = ImageOps.expand(image.resize((90, 60), Image.Resampling.NEAREST), (0, 30), "black")
     whole.save(file(paths[0]), "PNG")

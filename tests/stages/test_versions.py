@@ -25,7 +25,7 @@ PINNED: dict[str, tuple[int, str]] = {
 
 
 def sources(module: str, seen: dict[str, Path]) -> dict[str, Path]:
-    """A module of `stages` and all those it imports, but for what only commands use."""
+    """Return a module of `stages` and all modules that it imports, except those that only commands use."""
     path = ROOT / (module.replace(".", "/") + ".py")
     if module in seen or not path.is_file():
         return seen
@@ -40,12 +40,12 @@ def sources(module: str, seen: dict[str, Path]) -> dict[str, Path]:
 
 
 def code_digest(module: str) -> str:
-    """Digest of what the code does: comments, docstrings and blank lines do not count."""
+    """Return a digest of the code without comments, docstrings and blank lines."""
     whole = hashlib.sha256()
     found = sources(module, {})
-    if "stages.report.page" in found:  # what it renders is code, too
+    if "stages.report.page" in found:  # rendered templates are code, too
         for part in sorted((ROOT / "stages" / "report" / "templates").glob("*.*")):
-            if part.suffix != ".py" and part.name != "work.html":  # which the work's page has a version of its own for
+            if part.suffix != ".py" and part.name != "work.html":  # the page on the work has its own version
                 whole.update(part.read_bytes())
     for _, path in sorted(found.items()):
         text = path.read_text()

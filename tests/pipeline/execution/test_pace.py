@@ -1,4 +1,4 @@
-"""The work that is done, its rate, and the time left, of one stage and of a run."""
+"""The finished work, its rate, and the remaining time, of one stage and of a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ A, B, C = (("words", key) for key in "abc")
 
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time, which tests set; 100 at first."""
+    """The current time, set by tests; 100 at first."""
     time = [100.0]
     monkeypatch.setattr("pipeline.execution.pace.time.monotonic", lambda: time[0])
     return time
@@ -40,7 +40,7 @@ def test_rate_and_time_left_come_after_a_moment(now: list[float]) -> None:
     assert stage.words() == [], "too early for a rate"
     now[0] += 5
     assert stage.words() == ["2 words/s", "0:25 left"]
-    stage.settle(B, 20, again=False)  # was up to date: no part of the rate
+    stage.settle(B, 20, again=False)  # was current, so does not count in the rate
     assert stage.words() == ["2 words/s", "0:15 left"]
 
 
@@ -60,14 +60,14 @@ def test_long_numbers_are_short() -> None:
 
 
 def test_stages_are_weighed_by_what_they_cost(now: list[float]) -> None:
-    """Ten words at a second each, and a thousand letters at a hundredth each: equal halves of the run."""
+    """Ten words at a second each, and a thousand letters at a hundredth of a second each: equal halves of the run."""
     words, letters = StagePace(Workload(10, 10, "words", 1.0)), StagePace(Workload(10, 1_000, "letters", 0.01))
     assert whole([words, letters]) == (0.0, None)
     words.advance(A, 5)
     now[0] += 2.5
     assert whole([words, letters]) == (0.25, pytest.approx(7.5))
     words.settle(A, 10, again=False)
-    words.ran(10, 30.0)  # three seconds each, so a third of the run's rest is left
+    words.ran(10, 30.0)  # three seconds each, so a third of the run's work is left
     assert whole([words, letters]) == (0.75, pytest.approx(10 * (now[0] - words.since) / 30))
 
 

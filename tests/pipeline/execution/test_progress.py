@@ -14,7 +14,7 @@ from pipeline.store.events import EventLog
 
 
 def play(reporter: progress.Reporter) -> None:
-    """A run of three tasks, one of which fails."""
+    """Report a run of three tasks, one of which fails."""
     reporter.begin({"one": Workload(2, 2), "two": Workload(1, 1)})
     reporter.task(("one", "a"), "skipped", "", None)
     reporter.task(("one", "b"), "run", "missing", Outcome(("one", "b"), seconds=0.5, stats={"decoded": 3}))
@@ -70,7 +70,7 @@ def test_an_artifact_that_is_made_again_counts_once(monkeypatch: pytest.MonkeyPa
     assert plain.paces["one"].done == 3
     assert plain.describe("one") == "4 run, 2 current"
     assert "-" not in stream.getvalue()
-    for done in (1, 2):  # steps without a name of their own, as `verify` has them
+    for done in (1, 2):  # steps without names of their own, as in `verify`
         plain.task(("steps", ""), "run", "", None)
         assert plain.paces["steps"].done == done
 
@@ -87,7 +87,7 @@ def test_json_is_one_object_a_line() -> None:
 def test_the_event_log_gives_up_where_it_cannot_write(tmp_path: Path) -> None:
     play(EventLog(tmp_path / "no such folder" / "log"))
     play(EventLog(tmp_path / "log"))
-    assert len((tmp_path / "log").read_text().splitlines()) == 4  # what was current already is not logged
+    assert len((tmp_path / "log").read_text().splitlines()) == 4  # artifacts that were current are not logged
 
 
 def test_bars_and_several_reporters_at_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,7 +100,7 @@ def test_bars_and_several_reporters_at_once(capsys: pytest.CaptureFixture[str]) 
 
 def test_which_reporter_a_command_gets() -> None:
     kinds = [type(make_reporter(quiet, form)) for quiet, form in ((True, "text"), (True, "json"), (False, "text"))]
-    assert kinds == [Reporter, Json, Plain]  # no terminal here
+    assert kinds == [Reporter, Json, Plain]  # no terminal
 
 
 def test_counts_move_while_a_task_runs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +111,7 @@ def test_counts_move_while_a_task_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     plain.begin({"words": Workload(2, 60, "words", 1.0), "page": Workload(1, 1)}, lambda address: 30)
     plain.advance(("words", "a"), 15)
     plain.task(("words", "a"), "run", "missing", Outcome(("words", "a"), seconds=0.5))
-    plain.advance(("words", "a"), 29)  # a count that comes late
+    plain.advance(("words", "a"), 29)  # a late count
     assert stream.getvalue().splitlines() == [
         "files      20 found so far",
         "words      15 of 60 words  (running; 25% of the run done)",

@@ -158,7 +158,7 @@ def test_a_failure_that_passes_is_tried_again(folder: Path) -> None:
 
 
 class Full(SynchronousExecutor):
-    """A disk without room for so many tries at each task."""
+    """A disk that is full for the first tries at each task."""
 
     def __init__(self, tries: int) -> None:
         super().__init__()

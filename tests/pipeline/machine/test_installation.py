@@ -21,7 +21,7 @@ EXTRAS = ["rawpy>=0.24; extra == 'raw'", "a-b>=1; extra == 'gpu'", "cupy[all]<9,
 
 
 class Installed(metadata.Distribution):
-    """A distribution whose files are as given."""
+    """A distribution with the given files."""
 
     def __init__(self, folder: Path, origin: object = None) -> None:
         self.folder = folder
@@ -42,7 +42,7 @@ def clone(folder: Path, editable: bool) -> dict[str, object]:
 
 @pytest.fixture
 def code(tmp_path: Path) -> Path:
-    """A folder with both packages."""
+    """Return a folder with both packages."""
     for name in installation.PACKAGES:
         (tmp_path / "my code" / name).mkdir(parents=True)
         (tmp_path / "my code" / name / "__init__.py").touch()
@@ -50,7 +50,7 @@ def code(tmp_path: Path) -> Path:
 
 
 def place(monkeypatch: pytest.MonkeyPatch, distribution: Installed, *search: Path) -> None:
-    """Have a distribution installed, and Python look for packages in these folders alone."""
+    """Install a fake distribution, and let Python look for packages in these folders only."""
     from importlib.machinery import PathFinder
 
     def found(name: str) -> ModuleSpec | None:
@@ -104,7 +104,7 @@ def test_code_where_it_was_installed(
 def test_a_leftover_folder_is_named(tmp_path: Path, code: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     left = tmp_path / "site-packages" / name
     (left / "kernels" / "__pycache__").mkdir(parents=True)
-    shutil.rmtree(code / name)  # a namespace package is what Python finds when it finds nothing else
+    shutil.rmtree(code / name)  # Python finds a namespace package if it finds no other package
     place(monkeypatch, Installed(tmp_path / "site-packages", clone(code, True)), code, tmp_path / "site-packages")
     hides = f"{left} is left over from an earlier installation and hides {code / name}: delete it"
     assert installation.problem() == hides
@@ -183,7 +183,7 @@ def test_the_command_line_loads_without_what_windows_lacks() -> None:
 
 @pytest.fixture
 def pip(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pip beside this Python comes first in PATH."""
+    """Put a fake pip, beside this Python, first in PATH."""
     monkeypatch.setattr(shutil, "which", lambda _: str(Path(sys.executable).parent / "pip"))
 
 

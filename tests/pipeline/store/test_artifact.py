@@ -1,4 +1,4 @@
-"""Reading artifacts: rows from several row groups, and files that do not hold what their footers say."""
+"""Read artifacts: rows from several row groups, and files that do not match their footers."""
 
 import hashlib
 import json
@@ -31,7 +31,7 @@ TABLE = pa.table(
 
 @pytest.fixture
 def artifact(tmp_path: Path) -> StoredArtifact:
-    """Fifty rows in groups of sixteen."""
+    """Return fifty rows in groups of sixteen."""
     record = Record("stage", "k", "f" * 64, {}, {}, summary={"n": 1})
     Store(tmp_path).publish("k.parquet", record, SCHEMA, [TABLE], "path", row_group=16)
     return StoredArtifact("stage", "k", tmp_path / "stage" / "k.parquet")

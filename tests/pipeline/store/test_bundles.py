@@ -86,7 +86,7 @@ def test_a_call_that_its_bundle_had_no_time_for_is_sent_again(folder: Path) -> N
     runner, heard = toy_run(folder, bundles)
     assert not runner.failures
     assert len(heard.did("run")) == len(set(heard.did("run"))) == 15 + 15 + PAIRS + 1
-    assert len(bundles.sent) == 15 + PAIRS + 1  # each did one
+    assert len(bundles.sent) == 15 + PAIRS + 1  # each bundle had one call
 
 
 class Dying(Bundles):
@@ -198,7 +198,7 @@ def test_a_dask_run_stays_within_its_window_and_lets_go_of_futures(
     gc.collect()
     assert len(futures) > 50
     assert [future for future in futures if future() is not None] == []
-    assert max(known) <= 4 * Counts.window  # it hears of what was let go a moment later
+    assert max(known) <= 4 * Counts.window  # the scheduler hears of released calls a moment later
 
 
 @pytest.mark.slow

@@ -79,13 +79,13 @@ def is_taken(folder: Path) -> bool:
 OLD = DEAD_AFTER + 5
 EVERYWHERE: list[tuple[dict[str, object], float, bool]] = [
     ({}, 1000, False),  # the process runs: the heartbeat does not matter
-    ({"started": "1"}, 0, True),  # the number was used again
+    ({"started": "1"}, 0, True),  # the process number was reused
     ({"pid": 0}, 0, True),
     ({"pid": 1 << 70}, 0, True),
     ({"pid": 1 << 70, "started": ""}, 0, True),
     ({"pid": "7"}, 0, False),
     ({"pid": "7"}, OLD, True),
-    ({"boot": "another"}, 0, False),  # another machine of the same name, or this one before it was started anew
+    ({"boot": "another"}, 0, False),  # another machine of the same name, or this machine before a restart
     ({"boot": "another"}, OLD, True),
     ({"host": "elsewhere"}, 0, False),
     ({"host": "elsewhere"}, DEAD_AFTER - 5, False),
@@ -139,7 +139,7 @@ def test_a_process_that_is_defunct_is_gone(tmp_path: Path) -> None:
         assert process.stdout
         process.stdout.readline()
         process.kill()
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # nobody has asked how it ended
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # nobody has collected its exit status
         assert is_taken(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Building on an earlier artifact gives what computing it anew gives, and measures only clusters that have changed."""
+"""Clusters built on an earlier artifact equal clusters computed anew, and only changed clusters are measured."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ ROOM = {"pairs.threshold": 1e6}
 
 
 class Measured:
-    """Counts the images whose distance to the keeper is measured, and the clusters whose diameter is."""
+    """Count the images whose distance to the keeper is measured, and the clusters whose diameter is measured."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.to_keepers = self.diameters = 0
@@ -52,7 +52,7 @@ def based(inputs: Sequence[MemoryArtifact], **params: Any) -> Base:
 
 
 def near(values: Sequence[int], limit: float, zero: Sequence[tuple[int, int]] = ()) -> MemoryArtifact:
-    """The matches of flat images up to `limit`; the pairs in `zero` are recorded as 0 and not measured."""
+    """Return the matches of flat images up to `limit`; the pairs in `zero` are recorded as 0 without a measurement."""
     rows = [
         (NAMES[a], NAMES[b], float((values[a] - values[b]) ** 2))
         for a in range(len(values))
@@ -66,7 +66,7 @@ def near(values: Sequence[int], limit: float, zero: Sequence[tuple[int, int]] = 
 
 
 def halves(values: Sequence[int]) -> list[MemoryArtifact]:
-    """The thumbnails in two partitions."""
+    """Return the thumbnails in two partitions."""
     whole = thumbnails(values)
     middle = len(values) // 2
     summaries = [{**whole.summary, "readable": count} for count in (middle, len(values) - middle)]
@@ -80,7 +80,7 @@ def halves(values: Sequence[int]) -> list[MemoryArtifact]:
 @pytest.mark.quick(10)
 @pytest.mark.parametrize("seed", range(60))
 def test_random_changes(seed: int) -> None:
-    """One image changes; so do, at random, the threshold, the linkage and the rules."""
+    """Change one image and, at random, the threshold, the linkage and the rules."""
     random = np.random.default_rng(seed)
     values = random.integers(0, 90, 24).tolist()
     changed = [*values]
@@ -99,7 +99,7 @@ def test_random_changes(seed: int) -> None:
 
 
 def test_a_lower_threshold_and_other_rules_measure_only_what_changes(measured: Measured) -> None:
-    values = [0, 1, 2, 3, 40, 41, 42, 80, 81]  # chains, whose ends are no match
+    values = [0, 1, 2, 3, 40, 41, 42, 80, 81]  # chains, whose ends do not match
     images, pairs = thumbnails(values), near(values, 1)
     base = based([images, pairs])
     assert (measured.to_keepers, measured.diameters) == (3, 2)
@@ -130,7 +130,8 @@ def test_a_changed_image_of_the_same_cluster_is_measured() -> None:
 
 @pytest.mark.parametrize("first", ["unmeasured", "measured"])
 def test_rows_without_a_measurement_tell_nothing(first: str) -> None:
-    """a-b is recorded as 0 without a measurement, so b counts as a copy of a; measured, b-c is the farthest pair."""
+    """a-b is recorded as 0 without a measurement, so b counts as a copy of a; b-c, which is measured, is the farthest
+    pair."""
     values = [10, 7, 11]
     images, one, other = thumbnails(values), near(values, 1, zero=[(0, 1)]), near(values, 3)
     old, new = (one, other) if first == "unmeasured" else (other, one)
@@ -151,7 +152,7 @@ def test_damaged_artifacts_tell_nothing() -> None:
 
 
 def test_an_image_that_changes_beside_a_cluster_measures_no_cluster(measured: Measured) -> None:
-    """The clusters of images that did not change are copied, though the partition of these images is a new artifact."""
+    """Clusters of unchanged images are copied, though the partition that holds these images is a new artifact."""
     old, new = [0, 1, 2, 90, 40, 41, 42, 80], [0, 1, 2, 90, 40, 41, 42, 70]
     base = based([*halves(old), near(old, 1)])
     before = measured.to_keepers, measured.diameters

@@ -1,4 +1,4 @@
-"""The rules by which the image that stays is chosen, one by one."""
+"""Each rule that chooses the kept image, tested alone."""
 
 import hashlib
 from collections.abc import Sequence
@@ -30,11 +30,11 @@ KINDS: dict[str, pa.DataType] = {
     **dict.fromkeys(("gps", "progressive", "was_jpeg"), pa.bool_()),
     **dict.fromkeys(("orientation", "quality"), pa.int8()),
 }
-"""Columns of which most images have nothing."""
+"""Columns in which most images have no value."""
 
 
 def images(**columns: Sequence[Any]) -> pa.Table:
-    """Images in path order; what is not given is the same for all, but for their bytes."""
+    """Return images in path order; all images share the values that are not given, except the bytes."""
     count = len(next(iter(columns.values())))
     same: dict[str, Any] = {
         "path": [f"/p/{n:02}.jpg" for n in range(count)],
@@ -50,7 +50,7 @@ def images(**columns: Sequence[Any]) -> pa.Table:
 
 
 def ranking(table: pa.Table, *rules: Rule, others: Sequence[str] = (), family: Sequence[int] | None = None) -> Ranking:
-    """How images of one family, or of these, are ranked, where a run has `others`, too."""
+    """Return the ranking of one family of images, in a run that also has the images `others`."""
     numbers = np.array(family or [0] * table.num_rows, np.int64)
     paths = [pa.chunked_array([sorted({*table["path"].to_pylist(), *others})])]
     around = RankingContext(numbers, lambda: per_folder(paths))
@@ -58,7 +58,7 @@ def ranking(table: pa.Table, *rules: Rule, others: Sequence[str] = (), family: S
 
 
 def first(table: pa.Table, *rules: Rule, others: Sequence[str] = ()) -> list[int]:
-    """Rows from the one to keep to the last."""
+    """Return the rows, the kept image first."""
     return np.argsort(ranking(table, *rules, others=others).places).tolist()
 
 
@@ -184,7 +184,7 @@ LIMITS = {"thumbnail.max_memory": 3 << 30, "thumbnail.timeout": 120.0, "thumbnai
 
 
 def copies(folder: Path) -> pa.Table:
-    """A blurred copy, an enlarged one and their original, in this order."""
+    """A blurred copy, an enlarged copy and their original, in this order."""
     random = np.random.default_rng(0)
     sharp = Image.fromarray(random.integers(0, 256, (SIDE, SIDE), np.uint8)).resize((700, 700))
     made = {"blurred": sharp.filter(ImageFilter.GaussianBlur(3)), "enlarged": sharp.resize((90, 90)), "sharp": sharp}
@@ -214,7 +214,7 @@ def test_where_one_image_can_not_be_measured_the_rule_decides_nothing(tmp_path: 
     images = copies(tmp_path)
     twice = pa.concat_tables([images, images])
     (tmp_path / "sharp.png").rename(tmp_path / "away.png")
-    some = twice.slice(0, 5)  # the third is gone
+    some = twice.slice(0, 5)  # the third image is gone
     sharpness = measuring(tmp_path, [7, 7, 7, 9, 9])
     found = sharpness(some)
     assert found[:3].tolist() == [0, 0, 0]
@@ -384,7 +384,7 @@ def test_of_equal_files_the_one_in_the_live_folder_stays() -> None:
 
 
 def test_a_picture_counts_where_its_best_file_is() -> None:
-    """Small copies in another folder do not make that one live; equal copies elsewhere count for neither."""
+    """Small copies in another folder do not make that folder live; equal copies count for neither folder."""
     paths = ["/p/a/x.jpg", "/p/b/x.jpg", "/p/a/1.jpg", "/p/b/1.jpg", "/p/a/2.jpg", "/p/b/2.jpg"]
     table = images(path=paths, digest=["x", "x", "1", "1s", "2", "2"], width=[8, 8, 4, 8, 8, 8])
     found = ranking(table, "resolution", "live", others=paths, family=[0, 0, 1, 1, 2, 2])
@@ -419,7 +419,7 @@ def test_folders_with_as_many_pictures_tie_however_deep_they_are() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_live_is_what_counting_folder_by_folder_gives(seed: int) -> None:
-    """Flat folders, equal files: a picture counts where it is, unless another folder has it, too."""
+    """Folders are flat and files are equal: a picture counts for its folder, unless another folder has a copy, too."""
     random = np.random.default_rng(seed)
     paths = sorted({f"/p/{random.choice(list('abcd'))}/{n}.jpg" for n in random.integers(0, 40, 60)})
     names = [path.rpartition("/")[2] for path in paths]

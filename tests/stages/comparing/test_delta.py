@@ -1,4 +1,4 @@
-"""Building on an earlier artifact of a block pair gives what computing it anew gives, and compares only what is new."""
+"""A delta on an earlier artifact of a block pair equals a full computation, and compares new pairs only."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -45,7 +45,7 @@ def base(blocks: Sequence[Artifacts], params: pairs.Params) -> Base:
 
 
 def changed(pictures: list[Picture], seed: int) -> list[Picture]:
-    """One goes, one is another image now, one is a copy of another, and one comes before all the others."""
+    """Change the images: one removed, one changed, one a copy of another, and one new image before all others."""
     random = np.random.default_rng(seed)
     ordered = sorted(pictures, key=lambda picture: picture.path)
     gone, other, copied, *rest = (ordered[n] for n in random.permutation(len(ordered)))
@@ -105,7 +105,7 @@ def test_a_new_image_costs_as_many_pairs_as_there_are_images(threshold: float | 
 def test_a_lower_threshold_measures_nothing_and_a_higher_one_only_what_was_no_match(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(exact.Squares, "costs", lambda self, size: exact.Costs(1e9, 1, 1))  # one by one
+    monkeypatch.setattr(exact.Squares, "costs", lambda self, size: exact.Costs(1e9, 1, 1))  # pairs one by one
     pictures = [block(gallery(6, SHAPE), "a", SHAPE)]
     low, high = pairs.Params(threshold=100.0), pairs.Params(threshold=3000.0)
     built, levels = computed_by_levels(pictures, low, SHAPE, [base(pictures, high)])

@@ -1,4 +1,4 @@
-"""The folder of an image, for the rule of folders."""
+"""The folder of an image, for the rule `pairs.folders`."""
 
 import pyarrow as pa
 import pytest

@@ -1,4 +1,4 @@
-"""Rows found by path: the cost of one of many tables does not depend on how many paths are wanted."""
+"""Rows found by path: the cost of reading one of many tables does not depend on the number of wanted paths."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Thumbnails of single images out of their partitions: by whatever way they are read, they are those of the index."""
+"""Thumbnails of single images: every way to read them gives the thumbnails that the index describes."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def nothing_kept() -> None:
 
 
 class Job:
-    """Finds the one artifact."""
+    """Return the only artifact."""
 
     def __init__(self, artifact: StoredArtifact) -> None:
         self._artifact = artifact

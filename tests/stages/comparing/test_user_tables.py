@@ -1,4 +1,4 @@
-"""Tables of users: both formats read alike, errors name the columns, changes during a run end the task."""
+"""Users' tables: both formats give the same rows, errors name the columns, and changes during a run end the task."""
 
 from pathlib import Path
 

@@ -12,14 +12,14 @@ MAGIC = b"HOSTILE:"
 
 
 def eat() -> None:
-    """Take memory, and use it, without end."""
+    """Allocate and use memory without end."""
     kept = []
     while True:
         kept.append(bytearray(os.urandom(1 << 16) * 256))
 
 
 def deaf() -> None:
-    """Sleep through alarms."""
+    """Sleep, and ignore alarms."""
     import signal
 
     signal.signal(signal.SIGALRM, signal.SIG_IGN)
@@ -27,13 +27,13 @@ def deaf() -> None:
 
 
 def sleep() -> None:
-    """Never end, in C, where Python can't interrupt."""
+    """Sleep for ever in C, where Python can't interrupt."""
     while True:
         time.sleep(1_000)
 
 
 def leave() -> None:
-    """Hang up on whoever waits, and sleep through alarms."""
+    """Close the connection to the parent, sleep, and ignore alarms."""
     os.closerange(3, 1000)
     deaf()
 

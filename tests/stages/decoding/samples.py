@@ -1,4 +1,4 @@
-"""Files of every format, made on the spot; what Pillow does not write is written by hand or by tifffile."""
+"""Make a file of every format; files that Pillow can't write are written by hand or by tifffile."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from PIL import Image
 
 
 def smooth(width: int, height: int, seed: int = 0, channels: int = 3) -> np.ndarray:
-    """A smooth random picture, uint8 (height, width, channels)."""
+    """Return a smooth random picture, uint8 (height, width, channels)."""
     grid = np.random.default_rng(seed).integers(0, 256, (5, 6, channels), dtype=np.uint8)
     layers = [Image.fromarray(grid[:, :, c]).resize((width, height), Image.Resampling.BICUBIC) for c in range(channels)]
     return np.stack([np.asarray(layer) for layer in layers], axis=2)
 
 
 def saved(image: Image.Image, kind: str, **arguments: Any) -> bytes:
-    """An image as Pillow writes it."""
+    """Return an image file as Pillow writes it."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **arguments)
     return buffer.getvalue()
 
 
 def tiff(values: np.ndarray, **arguments: Any) -> bytes:
-    """An array as tifffile writes it."""
+    """Return a TIFF as tifffile writes it."""
     buffer = io.BytesIO()
     tifffile.imwrite(buffer, values, **arguments)
     return buffer.getvalue()
 
 
 def png(width: int, height: int, depth: int, colour: int, rows: list[bytes], *chunks: tuple[bytes, bytes]) -> bytes:
-    """A PNG written by hand, for what Pillow does not write."""
+    """Return a PNG written by hand, for features that Pillow does not write."""
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     data = zlib.compress(b"".join(b"\0" + row for row in rows))
     whole = [(b"IHDR", header), *chunks, (b"IDAT", data), (b"IEND", b"")]
@@ -44,15 +44,16 @@ def png(width: int, height: int, depth: int, colour: int, rows: list[bytes], *ch
 
 
 def psd(picture: np.ndarray) -> bytes:
-    """A Photoshop file of one flat picture, uint8 (height, width, 3)."""
+    """Return a Photoshop file of a flat picture, uint8 (height, width, 3)."""
     height, width, channels = picture.shape
     head = b"8BPS" + struct.pack(">H6xHIIHH", 1, channels, height, width, 8, 3)
     return head + struct.pack(">IIIH", 0, 0, 0, 0) + np.moveaxis(picture, 2, 0).tobytes()
 
 
 def dng(picture: np.ndarray) -> bytes:
-    """A raw file as a camera writes it: one sample a pixel behind a mosaic of filters, red and green over green and
-    blue, from a picture, uint8 (height, width, 3), of even sides."""
+    """Return a raw file as a camera writes it: one sample a pixel behind a filter mosaic of red, green and blue.
+
+    The picture, uint8 (height, width, 3), has even sides."""
     mosaic = np.empty(picture.shape[:2], np.uint16)
     for top, left, channel in ((0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 2)):
         mosaic[top::2, left::2] = picture[top::2, left::2, channel].astype(np.uint16) * 200
@@ -73,7 +74,7 @@ def dng(picture: np.ndarray) -> bytes:
 
 
 def every_format() -> dict[str, bytes]:
-    """One file of each format that needs no extra, of the same picture, by a name that says what it is."""
+    """Return a file of the same picture in each format that needs no extra, by file name."""
     picture = smooth(96, 64, seed=1)
     image = Image.fromarray(picture)
     with_alpha = Image.fromarray(smooth(96, 64, seed=1, channels=4))

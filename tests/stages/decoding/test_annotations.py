@@ -119,7 +119,7 @@ def test_the_date_of_exif_comes_before_that_of_xmp() -> None:
 
 
 def iptc(*datasets: tuple[int, bytes]) -> bytes:
-    """A JPEG with a block of IPTC."""
+    """Return a JPEG with an IPTC block."""
     data = b"".join(struct.pack(">BBBH", 0x1C, 2, number, len(value)) + value for number, value in datasets)
     data += b"\0" * (len(data) % 2)
     block = b"Photoshop 3.0\0" + b"8BIM" + struct.pack(">HHL", 0x0404, 0, len(data)) + data

@@ -1,4 +1,4 @@
-"""Borders are found where a picture was put on a plain ground, and nowhere else."""
+"""Borders are found where a picture lies on a plain ground, and nowhere else."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ COLOURS = {"black": (0, 0, 0), "white": (255, 255, 255), "grey": (128, 128, 128)
 
 
 def picture(width: int = 320, height: int = 240, seed: int = 1) -> Image.Image:
-    """Stripes and patches whose edges differ from every plain colour."""
+    """Return stripes and patches whose edges differ from every plain colour."""
     random = np.random.default_rng(seed)
     grid = random.integers(0, 2, (6, 8, 3)) * 130 + random.integers(40, 80, (6, 8, 3))
     return Image.fromarray(grid.astype(np.uint8)).resize((width, height), Image.Resampling.BICUBIC)
 
 
 def framed(image: Image.Image, frame: tuple[int, int, int, int], colour: object) -> Image.Image:
-    """An image on a ground that shows at the left, top, right and bottom."""
+    """Return an image on a ground that is visible at the left, top, right and bottom."""
     left, top, right, bottom = frame
     found = Image.new(image.mode, (image.width + left + right, image.height + top + bottom), colour)
     found.paste(image, (left, top))
@@ -82,7 +82,7 @@ def test_a_small_object_on_a_blank_page_stays(width: int, cut: bool) -> None:
 
 
 def test_a_ground_that_fades_into_the_picture_is_no_border() -> None:
-    """As a sky, or the backdrop of a studio: where such a border would end depends on the quality of the file."""
+    """Skies and studio backdrops are examples: where their border would end depends on the quality of the file."""
     shade = np.clip(np.arange(240) - 60, 0, 120)[:, None].repeat(320, 1)
     image = Image.fromarray((shade[..., None] + np.zeros(3)).astype(np.uint8))
     assert picture_box(image) == Box(0, 0, 320, 240)
@@ -136,7 +136,7 @@ def apart(one: bytes, other: bytes) -> float:
 @pytest.mark.quick(6)
 @pairwise(kind=("JPEG", "PNG", "WEBP", "JPEG2000"), orientation=(1, 6, 7), fast=(True, False))
 def test_a_framed_copy_has_the_thumbnail_of_the_picture(kind: str, orientation: int, fast: bool) -> None:
-    """In full size and decoded at a reduced scale, lying or upright; the box is in pixels of the upright image."""
+    """Decoded in full or reduced, landscape or portrait; the box is in pixels of the upright image."""
     options = replace(OPTIONS, fast=fast)
     image = picture(1500, 1000)
     upright = framed(image, (0, 700, 0, 900), "black")
@@ -158,7 +158,7 @@ def test_a_framed_copy_has_the_thumbnail_of_the_picture(kind: str, orientation: 
 
 
 def test_a_reduced_decode_keeps_enough_pixels_of_what_is_left() -> None:
-    """A quarter of the lines is left, so the decoder halves the image twice less often."""
+    """A quarter of the lines remains, so the decoder halves the image two times fewer."""
     image = picture(2400, 1200)
     narrow = framed(image, (0, 1800, 0, 1800), "black")
     data, plain = (saved(each, "JPEG", quality=90) for each in (narrow, image))

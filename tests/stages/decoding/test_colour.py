@@ -1,4 +1,4 @@
-"""Colours become sRGB by the profile that an image carries."""
+"""Colours are converted to sRGB by the image's profile."""
 
 import struct
 from dataclasses import replace
@@ -18,7 +18,7 @@ SMALL = np.asarray(PICTURE.resize((16, 12), Image.Resampling.BICUBIC)).astype(in
 
 
 def wide_gamut() -> bytes:
-    """A profile of an RGB space with other primaries than sRGB: red and blue are swapped, and green is what it was."""
+    """Return a profile of an RGB space with other primaries than sRGB: red and blue are swapped."""
     srgb = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     count = int.from_bytes(srgb[128:132], "big")
     tags = {bytes(srgb[132 + 12 * n : 136 + 12 * n]): 132 + 12 * n for n in range(count)}
@@ -31,7 +31,7 @@ SWAPPED = wide_gamut()
 
 
 def grey_profile(gamma: float) -> bytes:
-    """A profile of grey: what is needed of one, and a curve."""
+    """Return a grey profile: the required fields, and a curve."""
     curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)
     point = b"XYZ " + bytes(4) + struct.pack(">iii", 63190, 65536, 54061)
     text = b"desc" + bytes(4) + struct.pack(">I", 5) + b"grey\0" + bytes(79)
@@ -72,7 +72,7 @@ def test_colours_are_converted_before_they_lie_on_the_background() -> None:
 
 @pytest.mark.parametrize("gamma", [1.0, 3.0])
 def test_grey_with_alpha_has_the_colours_of_grey(gamma: float) -> None:
-    """A profile of grey is about one channel."""
+    """A grey profile describes one channel."""
     grey = PICTURE.convert("L")
     with_alpha = grey.copy()
     with_alpha.putalpha(255)
@@ -109,7 +109,7 @@ def test_srgb_itself_changes_nothing_whatever_it_is_called() -> None:
 def test_grey_and_cmyk_without_a_profile_of_theirs_stay_as_they_are() -> None:
     for mode in ("L", "CMYK"):
         plain = PICTURE.convert(mode)
-        with_profile = saved(plain, "TIFF", icc_profile=SWAPPED)  # it is about RGB
+        with_profile = saved(plain, "TIFF", icc_profile=SWAPPED)  # the profile is for RGB
         assert np.array_equal(decode(with_profile, OPTIONS).pixels, decode(saved(plain, "TIFF"), OPTIONS).pixels)
 
 

@@ -1,4 +1,4 @@
-"""Members are read in place, together with their neighbours; damage and change have different error codes."""
+"""Members are read in place, together with their neighbours; damage and changes have different error codes."""
 
 import hashlib
 import os
@@ -96,7 +96,7 @@ def test_a_container_that_changed_is_told(ending: str, tmp_path: Path) -> None:
 
 @ENDINGS
 def test_by_its_digest_a_member_is_found_after_a_touch(ending: str, tmp_path: Path) -> None:
-    """As readers do that show an image of an earlier run."""
+    """Readers that show an image of an earlier run look for the digest."""
     path = packed(tmp_path, ending)
     file = expected(path)[5]
     digest = hashlib.sha256(DATA["05.jpg"]).hexdigest()
@@ -107,7 +107,7 @@ def test_by_its_digest_a_member_is_found_after_a_touch(ending: str, tmp_path: Pa
 
 @pytest.mark.parametrize("ending", ["tar.gz", "zip", "deflated.zip", "bzip2.zip"])
 def test_damaged_bytes_are_damage(ending: str, tmp_path: Path) -> None:
-    """A zip has a checksum for each member; a compressed tar has one at its end, which reading need not reach."""
+    """A zip has a checksum for each member; a compressed tar has one at its end, which a reader may not reach."""
     path = packed(tmp_path, ending)
     data = bytearray(path.read_bytes())
     for place in range(len(data) // 2, len(data) // 2 + 400):
@@ -126,7 +126,7 @@ def test_damaged_bytes_are_damage(ending: str, tmp_path: Path) -> None:
 
 
 def test_a_bomb_fills_no_memory(tmp_path: Path) -> None:
-    """A member that unpacks to more than its directory says."""
+    """The member unpacks to more bytes than its directory states."""
     path = pack(tmp_path / "a.zip", {"a.jpg": bytes(50_000_000)}, zipfile.ZIP_DEFLATED)
     (file,) = expected(path)
     assert problem_of(file) is problems.MANY_BYTES

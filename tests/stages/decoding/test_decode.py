@@ -1,4 +1,4 @@
-"""One file to a thumbnail, or to an error code."""
+"""Decode one file to a thumbnail, or to an error code."""
 
 import contextlib
 import errno
@@ -24,7 +24,7 @@ ORIENTATION = 0x0112
 
 
 def decode(data: bytes, options: DecodeOptions, name: bytes = b"") -> SimpleNamespace:
-    """The facts, and pixels (H, W, C)."""
+    """Return the facts and the pixels (H, W, C)."""
     thumbnail, facts = decode_(data, options, name)
     width, height = options.size
     return SimpleNamespace(pixels=np.frombuffer(thumbnail, np.uint8).reshape(height, width, -1), **facts._asdict())
@@ -41,7 +41,7 @@ def code(data: bytes, options: DecodeOptions = EXACT) -> str:
 
 
 def colours(data: bytes, options: DecodeOptions = EXACT) -> np.ndarray:
-    """Pixels at the image's own size, where resizing changes nothing: (height, width, channels)."""
+    """Return pixels at the image's own size, where resizing changes nothing: (height, width, channels)."""
     with Image.open(io.BytesIO(data)) as image:
         size = image.size
     return decode(data, replace(options, size=size)).pixels
@@ -109,7 +109,7 @@ def test_fast_is_near_exact_and_decodes_no_less_than_four_thumbnails(monkeypatch
     data = saved(Image.fromarray(smooth(2100, 800, seed=2)), "JPEG", exif=exif, quality=95)
     options = replace(FAST, size=(64, 16))
     fast, exact = decode(data, options), decode(data, replace(options, fast=False))
-    assert asked == [(1050, 400)]  # a half; a quarter is 200, which becomes the width, and that is to be 4 times 64
+    assert asked == [(1050, 400)]  # a half; a quarter would be 200 wide, but the width must be 4 times 64
     assert (fast.width, fast.height) == (exact.width, exact.height) == (800, 2100)
     assert np.square(fast.pixels.astype(float) - exact.pixels).sum(axis=2).mean() < 5
 
@@ -131,7 +131,7 @@ RED, HALF_RED_ON_BLUE = (255, 0, 0), (128, 0, 127)
         ("RGBA", (255, 0, 0, 0), (0, 0, 255)),
         ("RGBa", (128, 0, 0, 128), HALF_RED_ON_BLUE),
         ("LA", (200, 0), (0, 0, 255)),
-        ("LA", (200, 51), (40, 40, 244)),  # a fifth of 200; and of 255 four fifths more
+        ("LA", (200, 51), (40, 40, 244)),  # a fifth of 200, plus four fifths of 255
         ("La", (40, 51), (40, 40, 244)),
         ("I;16", 257 * 99, (99, 99, 99)),
         ("I;16B", 257 * 99, (99, 99, 99)),
@@ -200,7 +200,7 @@ def test_a_transparent_colour_at_every_depth(
 
 def test_alpha_is_composited_before_the_resize_and_kept_for_rgba() -> None:
     picture = np.zeros((8, 8, 4), np.uint8)
-    picture[:, :4] = (255, 0, 0, 255)  # what is transparent is black below, and must not shine through
+    picture[:, :4] = (255, 0, 0, 255)  # the black below transparent pixels must not be visible
     data = saved(Image.fromarray(picture), "PNG")
     small = decode(data, replace(EXACT, size=(4, 4))).pixels
     canvas = Image.new("RGBA", (8, 8), "white")
@@ -219,7 +219,7 @@ def test_sixteen_bits_are_scaled_by_their_range_not_clipped(kind: str) -> None:
     ramp = (np.arange(256, dtype=np.uint16) * 257).reshape(16, 16)
     assert np.array_equal(colours(saved(Image.fromarray(ramp), kind))[:, :, 0].ravel(), np.arange(256))
     dark = colours(saved(Image.fromarray(ramp // 4), kind))
-    assert dark.max() == 64  # by 65,535, not by its own brightest
+    assert dark.max() == 64  # by 65,535, not by the image's largest value
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.float32])
@@ -296,7 +296,7 @@ def test_an_icon_counts_by_what_it_holds(monkeypatch: pytest.MonkeyPatch) -> Non
     assert (decode(icon, EXACT).width, decode(icon, EXACT).format) == (300, "ICO")
     assert code(icon, replace(EXACT, max_pixels=89_999)) == "too-large"
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load_prepare", lambda _: pytest.fail("decoded"))
-    assert code(icon, replace(EXACT, max_pixels=20_000)) == "too-large"  # where Pillow's own limit strikes
+    assert code(icon, replace(EXACT, max_pixels=20_000)) == "too-large"  # the size at which Pillow's own limit applies
 
 
 @pytest.mark.parametrize("error", [RecursionError("deep"), struct.error("odd"), AttributeError("no"), MemoryError()])
@@ -341,7 +341,7 @@ def test_pages_of_a_tiff_are_counted_without_reading_them(monkeypatch: pytest.Mo
     (first,) = struct.unpack_from("<L", data, 4)
     (entries,) = struct.unpack_from("<H", data, first)
     at = first + 2 + 12 * entries
-    assert metadata.pages(data[:at] + data[4:8] + data[at + 4 :]) == 1  # the second one is the first again
+    assert metadata.pages(data[:at] + data[4:8] + data[at + 4 :]) == 1  # the second frame equals the first
     assert metadata.pages(data[:at] + b"\xff\xff\xff\x7f" + data[at + 4 :]) is None
     monkeypatch.setattr(metadata, "MANY_PAGES", 4)
     assert metadata.pages(data) is None
@@ -361,4 +361,4 @@ def test_want_of_memory_is_told_whatever_a_decoder_makes_of_it(
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load_prepare", fail)
     assert problem(PALETTE) == problem(PALETTE, replace(EXACT, salvage=True)) == problems.MEMORY
     monkeypatch.undo()
-    assert problem(JPEG[:400]) == problems.TRUNCATED  # what was before does not count
+    assert problem(JPEG[:400]) == problems.TRUNCATED  # the state before does not count

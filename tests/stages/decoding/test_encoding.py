@@ -1,4 +1,4 @@
-"""Columns about an image's origin and its encoding."""
+"""Columns about an image's origin and encoding."""
 
 import io
 from datetime import datetime
@@ -15,7 +15,7 @@ from tests.photographs import photograph
 
 OPTIONS = DecodeOptions((16, 16), "RGB", True, (255, 255, 255), True, 1 << 30, 1 << 30, "mtime")
 TABLE = [3 + n // 9 for n in range(64)]
-"""A quantisation table that no quality of libjpeg gives."""
+"""A quantisation table that no quality setting of libjpeg gives."""
 
 
 def facts(image: Image.Image, form: str, **how: Any) -> Facts:

@@ -26,7 +26,7 @@ from tests.stages.decoding.samples import dng, smooth
 OPTIONS = DecodeOptions((8, 6), "RGB", False, (255, 255, 255), True, 1 << 28, 500_000_000, "mtime")
 LIMITS = Limits(memory=400 << 20, seconds=60.0, plugins=("tests.stages.decoding.hostile",))
 BRIEF = 1.5
-"""Seconds for a file that would take for ever."""
+"""Timeout in seconds for files that never end."""
 
 
 def nobody() -> None:
@@ -34,7 +34,7 @@ def nobody() -> None:
 
 
 def made(folder: Path, *deeds: bytes) -> list[Expected]:
-    """Files that do as they are told; each differs from the others."""
+    """Make files that behave as their content says; no two are equal."""
     files = []
     for number, deed in enumerate(deeds):
         path = folder / f"{number:03}"
@@ -51,7 +51,7 @@ def expected(path: Path) -> Expected:
 def decoded(
     files: Sequence[Expected], limits: Limits = LIMITS, options: DecodeOptions = OPTIONS
 ) -> list[tuple[Seen, bytes | None]]:
-    """What became of the files, in their order; each exactly once."""
+    """Return the outcome of each file, in order; each file exactly once."""
     found = {}
     for number, seen, thumbnail in Lanes(files, options, limits, nobody):
         assert number not in found
@@ -141,14 +141,14 @@ def test_equal_bytes_are_decoded_once(tmp_path: Path) -> None:
     assert sum(seen.fresh for seen, _ in results) == 2
     assert len({(seen.digest, thumbnail) for seen, thumbnail in results}) == 2
     again = decoded([expected(first), expected(copies[0])], options=replace(OPTIONS, mode="L"))
-    assert [len(thumbnail or b"") for _, thumbnail in again] == [48, 48]  # another batch has other thumbnails
+    assert [len(thumbnail or b"") for _, thumbnail in again] == [48, 48]  # the other batch has other thumbnails
 
 
 @pytest.mark.slow
 def test_thumbnails_that_find_no_room_in_the_tray_arrive_all_the_same(tmp_path: Path) -> None:
     files = [expected(path) for path in pictures(tmp_path, 40)]
-    large = replace(OPTIONS, size=(512, 512))  # three quarters of a mebibyte each
-    huge = replace(OPTIONS, size=(1024, 1024))  # more than half a tray
+    large = replace(OPTIONS, size=(512, 512))  # each 0.75 MiB
+    huge = replace(OPTIONS, size=(1024, 1024))  # more than half of a tray
     for options in (large, huge):
         for file, (_, thumbnail) in zip(files, decoded(files, options=options), strict=True):
             with Image.open(os.fsdecode(file.path)) as image:
@@ -217,7 +217,7 @@ def test_whoever_stops_early_leaves_no_child_behind(tmp_path: Path) -> None:
 
 
 def test_idle_children_with_other_limits_give_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker of a long-lived cluster meets runs with many limits: the last one starts no child for each task."""
+    """A worker of a long-lived cluster sees runs with many limits; the last run starts no child for each task."""
     idle, started = children.Idle(), []
 
     class Stub:

@@ -1,4 +1,4 @@
-"""The readable part of a truncated file is known exactly, and counts if it is most of the picture."""
+"""The readable part of a truncated file is known exactly, and is used if it is most of the picture."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from tests.stages.decoding.test_decode import code, decode
 
 REJECT = DecodeOptions((32, 24), "RGB", False, (255, 0, 255), True, 1 << 28, 500_000_000, "mtime")
 ACCEPT = replace(REJECT, salvage=True)
-PICTURE = Image.fromarray(smooth(640, 480, seed=3) // 2)  # dark, so that what is not there can't be told by its colour
+PICTURE = Image.fromarray(smooth(640, 480, seed=3) // 2)  # dark, so that the colour does not show missing rows
 
 
 def cut(kind: str, share: float, **arguments: object) -> bytes:
@@ -76,7 +76,7 @@ def test_palettes_transparency_and_turns_survive() -> None:
     data = saved(PICTURE, "JPEG", quality=95, exif=exif)
     got = decode(data[: int(len(data) * 0.8)], ACCEPT)
     assert (got.width, got.height) == (480, 640)
-    assert np.abs(got.pixels[:, 0].astype(int) - (255, 0, 255)).max() <= 8  # the bottom has become the left
+    assert np.abs(got.pixels[:, 0].astype(int) - (255, 0, 255)).max() <= 8  # the bottom edge is now on the left
 
 
 def test_a_progressive_jpeg_shows_all_that_its_scans_have_reached() -> None:

@@ -1,4 +1,4 @@
-"""Lists without some rows; rows that stay are unchanged to the byte."""
+"""Lists without some rows: remaining rows are unchanged to the byte."""
 
 import json
 from pathlib import Path

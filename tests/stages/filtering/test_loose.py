@@ -1,4 +1,4 @@
-"""Loose files: links, copies, and what belongs to images."""
+"""Loose files: links, copies, and the companions of images."""
 
 import errno
 import os
@@ -94,7 +94,7 @@ def test_what_belongs_to_images() -> None:
 
 
 def test_hidden_files_are_no_sample() -> None:
-    """Else they would all belong to each hidden image, the manifest of an earlier result among them."""
+    """Otherwise all hidden files would belong to each hidden image, also the manifest of an earlier result."""
     images = FolderImages(b"/d", {b".a.jpg": Expected(b"/d/.a.jpg", 1, "")}, {b".b.jpg"}, {b".a.jpg": [b".a.xmp"]})
     assert companion_files(images, {NAME.encode(), b".secret", b".a.xmp"}) == ({b".a.xmp"}, set())
 

@@ -1,4 +1,4 @@
-"""The manifest of a target folder: what is finished after any end."""
+"""The manifest of a target folder: which files are finished, however the command ended."""
 
 import errno
 import json

@@ -20,7 +20,7 @@ KIND = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 
 def table(rows: int = ROWS) -> pa.Table:
-    """Rows of many types; images of 3,000 random bytes, some of them missing."""
+    """Return rows of many types; images are 3,000 random bytes, some are missing."""
     generator = random.Random(7)
     images: list[Any] = [{"bytes": generator.randbytes(3_000), "path": f"{number}, ü\n.jpg"} for number in range(rows)]
     images[2], images[5]["path"], images[6]["bytes"] = None, None, None
@@ -134,7 +134,7 @@ def test_a_damaged_page_costs_its_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize("stream", [False, True])
 def test_arrow_files_and_streams(stream: bool, tmp_path: Path) -> None:
     path = tmp_path / "x.arrow"
-    some = table().drop_columns("kind")  # the listing reads no dictionaries
+    some = table().drop_columns("kind")  # the listing does not read dictionaries
     with (pa.ipc.new_stream if stream else pa.ipc.new_file)(str(path), some.schema) as writer:
         writer.write_table(some, max_chunksize=8)
     gone = (0, 5, *range(16, 24), 39)

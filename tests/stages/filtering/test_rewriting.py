@@ -1,4 +1,4 @@
-"""Containers with random damage: every member is accounted for, and nothing half is left."""
+"""Containers with random damage: every member is accounted for, and no unfinished file is left."""
 
 import io
 import random
@@ -67,7 +67,7 @@ def spoilt(data: bytes, generator: random.Random) -> bytes:
 
 
 def images(path: Path) -> list[bytes]:
-    """Names of the images in a container that the listing takes for whole."""
+    """Return the names of the images that the listing reports as whole."""
     found = listed(Container(bytes(path), path.stat().st_size, 0, 0), ListingRules())
     pairs = [pair for some in found for pair in zip(some.paths, some.locations, strict=True)]
     return [name.partition(b"!/")[2] for name, location in pairs if not location.startswith("broken")]
@@ -87,7 +87,7 @@ def test_every_member_of_a_spoilt_container_is_accounted_for(kind: str, seed: in
         removal = Removal(removed, ListingRules().below(name + b"!"))
         target.unlink(missing_ok=True)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of zipfile, on names that come twice
+            warnings.simplefilter("ignore")  # of zipfile, about repeated names
             try:
                 done = write_container(name, current_stamp(name, "mtime"), "mtime", removal, target)
             except Refused:

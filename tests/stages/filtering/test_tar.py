@@ -31,7 +31,7 @@ def rewritten(path: Path, *names: str) -> tuple[Rewritten, Path]:
 
 
 def made(path: Path, members: list[tuple[str, Any]], mode: str = "w", **options: Any) -> Path:
-    """A tar of members: name and content, or name and fields of the header."""
+    """Return a tar of members: name and content, or name and header fields."""
     with tarfile.open(path, mode, **options) as tar:  # type: ignore[call-overload]
         for name, content in members:
             info = tarfile.TarInfo(name)

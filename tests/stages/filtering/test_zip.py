@@ -1,4 +1,4 @@
-"""Zips without some members: 64-bit places, comments, flags, damage."""
+"""Zips without some members: 64-bit offsets, comments, flags, damage."""
 
 import io
 import struct
@@ -29,7 +29,7 @@ def rewritten(data: bytes, tmp_path: Path, *names: str) -> tuple[Rewritten, zipf
 
 
 class _NoSeek(io.BytesIO):
-    """A pipe: zipfile writes sizes behind each member then."""
+    """A pipe, for which zipfile writes sizes behind each member."""
 
     def seekable(self) -> bool:
         return False

@@ -1,4 +1,4 @@
-"""The dullest possible references, and images on which lower bounds are tight or hard."""
+"""The simplest references, and images for which lower bounds are tight or hard."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ Bytes = np.ndarray
 
 
 def squares(a: Bytes, b: Bytes) -> int:
-    """Sum of squared differences, in integers."""
+    """Return the sum of squared differences, in integers."""
     assert a.shape == b.shape
     return int(((a.astype(np.int64) - b.astype(np.int64)) ** 2).sum())
 
 
 def form(image: Bytes, turn: int) -> Bytes:
-    """An image in a turn: from turn 4 on it is mirrored left-right first, and then turned counter-clockwise."""
+    """Return an image in a turn; turns from 4 on mirror left-right first, then turn counter-clockwise."""
     return np.rot90(image[:, ::-1], turn - 4) if turn >= 4 else np.rot90(image, turn)
 
 
 TURNS = {1: (0,), 2: (0, 4), 4: (0, 1, 2, 3), 8: (0, 1, 2, 3, 4, 5, 6, 7)}
-"""Which turns are compared, by their number."""
+"""The compared turns, by their number."""
 
 
 def forms(images: Bytes, turn: int) -> Bytes:
-    """Images (n, H, W, C) in a turn."""
+    """Return images (n, H, W, C) in a turn."""
     return np.stack([form(image, turn) for image in images])
 
 
 def apart(a: Bytes, b: Bytes, turns: int, zero_mean: bool = False) -> list[int]:
-    """Sums of squared differences of a and each turn of b."""
+    """Return the sums of squared differences of a and each turn of b."""
     return [(zero_mean_squares if zero_mean else squares)(a, form(b, turn)) for turn in TURNS[turns]]
 
 
 def cells(shape: Shape, grid: int) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns of each cell, from the definition: edges mirror each other, an odd middle line is left out."""
+    """Return rows and columns of each cell, by definition: edges mirror each other, an odd middle line is left out."""
 
     def along(side: int) -> list[slice]:
         lower = [slice(side * n // grid, side * (n + 1) // grid) for n in range(grid // 2)]
@@ -50,7 +50,7 @@ def cells(shape: Shape, grid: int) -> Iterator[tuple[slice, slice]]:
 
 
 def sums(image: Bytes, grid: int) -> list[int]:
-    """What `coarse` gives for one image."""
+    """Return the result of `coarse` for one image."""
     found = []
     for rows, columns in cells(image.shape, grid):
         values = image[rows, columns].reshape(-1, image.shape[2]).tolist()
@@ -60,14 +60,14 @@ def sums(image: Bytes, grid: int) -> list[int]:
 
 
 def zero_mean_squares(a: Bytes, b: Bytes) -> int:
-    """Sum of squared differences less the mean difference of each channel, times the number of pixels, in integers."""
+    """Return the squared difference without the channels' mean differences, times the number of pixels, in integers."""
     apart = a.astype(np.int64) - b.astype(np.int64)
     pixels = apart.shape[0] * apart.shape[1]
     return pixels * int((apart**2).sum()) - sum(total**2 for total in apart.sum(axis=(0, 1)).tolist())
 
 
 def vector(image: Bytes, grid: int, zero_mean: bool = False) -> list[Decimal]:
-    """The vector u of one image to 60 digits; `zero_mean`: about the mean of each channel over all cells."""
+    """Return the vector u of one image to 60 digits; `zero_mean` subtracts the mean of each channel over all cells."""
     found = []
     each = [image[rows, columns].reshape(-1, image.shape[2]).T.tolist() for rows, columns in cells(image.shape, grid)]
     with localcontext(prec=60):
@@ -83,7 +83,8 @@ def vector(image: Bytes, grid: int, zero_mean: bool = False) -> list[Decimal]:
 
 
 def gallery(shape: Shape, seed: int = 0) -> Bytes:
-    """Constants, nearly constants, checkerboards, single pixels, ramps, noise, and what is one value apart."""
+    """Return constants, near constants, checkerboards, single pixels, ramps, noise, and copies that differ in one
+    value."""
     random = np.random.default_rng(seed)
     checks = np.indices(shape[:2]).sum(axis=0)[:, :, None] % 2 * np.ones(shape[2])
     ramp = np.linspace(0, 255, shape[0] * shape[1] * shape[2]).reshape(shape)
@@ -99,10 +100,10 @@ def gallery(shape: Shape, seed: int = 0) -> Bytes:
 def stepped(
     random: np.random.Generator, shape: Shape, grid: int, orbits: bool, most: int = 2, mirror: bool = False
 ) -> tuple[Bytes, Bytes]:
-    """Two images that differ wholly in the means of their cells, so that the bound is as large as the distance.
+    """Return two images that differ only in the means of their cells, so that the bound equals the distance.
 
-    `orbits`: cells that quarter turns carry into each other differ alike, and the invariants' bound is tight too;
-    `mirror`: so do cells that the mirror carries into each other."""
+    `orbits`: cells that quarter turns map to each other differ equally, so the bound by invariants is tight, too;
+    `mirror`: the same for cells that the mirror maps to each other."""
     noise, level = int(random.integers(0, 4)), int(random.integers(0, 256))
     low = max(0, level - noise - most)
     a = random.integers(low, min(255 - most, low + noise) + 1, shape) if low < 255 - most else np.full(shape, low)
@@ -123,7 +124,7 @@ def stepped(
 
 
 def nudged(random: np.random.Generator, image: Bytes, by: int) -> Bytes:
-    """The same image with one value moved by one, or none."""
+    """Return a copy of the image with at most one value changed."""
     found = image.astype(int)
     place = tuple(random.integers(0, size) for size in image.shape)
     found[place] += by
@@ -131,5 +132,5 @@ def nudged(random: np.random.Generator, image: Bytes, by: int) -> Bytes:
 
 
 def vectors(images: Bytes, grid: int = coarse.GRID, zero_mean: bool = False) -> np.ndarray:
-    """The float32 vectors as the kernels make them."""
+    """Return the float32 vectors as the kernels compute them."""
     return coarse.vectors(coarse.coarse(images, grid), images.shape[1:], grid, zero_mean)

@@ -15,7 +15,7 @@ from stages.kernels.measure import native
 
 
 def rounded(values: np.ndarray, bits: int) -> np.ndarray:
-    """To so many bits, as a unit for products does that is made for speed."""
+    """Round to a number of bits, as fast matrix units do."""
     mantissa, exponent = np.frexp(values)
     return np.ldexp(np.round(mantissa * 2.0**bits) / 2.0**bits, exponent).astype(np.float32)
 
@@ -53,7 +53,7 @@ def test_whole_floats_are_not(device: Device) -> None:
 
 @pytest.fixture
 def asked_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What an earlier test found is not remembered, nor what this one finds."""
+    """Clear cached results before and after each test."""
     monkeypatch.setattr(arrays, "gpu", arrays.gpu.__wrapped__)
 
 
@@ -112,7 +112,8 @@ def test_a_gpu_that_computes_with_short_floats(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("free", [0, 1, 1 << 20, 1 << 30, 11 << 30, 139 << 30, 1 << 50])
 def test_a_tile_takes_its_share_of_memory(free: int) -> None:
-    """float32 products and a mask of bytes in at most a sixteenth; but no less than on a processor."""
+    """Float32 products and a mask of bytes take at most a sixteenth of the memory, but tiles are never smaller than
+    on a CPU."""
     side = Device("some", None, np.asarray, np.asarray, free).side
     assert side % SIDE == 0
     assert SIDE <= side <= 32_768

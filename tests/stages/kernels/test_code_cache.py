@@ -1,4 +1,4 @@
-"""Compiled kernels lie in the user's cache folder, and nothing lies beside the code."""
+"""Compiled kernels are stored in the user's cache folder, never beside the code."""
 
 import logging
 import os
@@ -20,7 +20,7 @@ KERNELS = Path(code_cache.__file__).parent
 
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
-    """The folder is looked for once in a process."""
+    """Forget the folder, which is looked up once a process."""
     code_cache.folder.cache_clear()
     yield
     code_cache.folder.cache_clear()
@@ -129,7 +129,7 @@ def test_a_cache_that_fills_the_disk_ends_nothing(home: Path, monkeypatch: pytes
 
 @pytest.mark.slow
 def test_nothing_is_written_beside_the_code(tmp_path: Path) -> None:
-    """The very kernels, in a process of its own: they are declared when their module is loaded."""
+    """This runs the real kernels in a process of their own, which declares the kernels when their module is loaded."""
     code = (
         "import numpy as np; from stages.kernels.measure import native\n"
         "a = np.zeros((2, 8), np.uint8); i = np.arange(2)\n"

@@ -1,4 +1,4 @@
-"""A block pair against a plain loop over all pairs: rows, ledger, and nothing lost at the limit."""
+"""A block pair against a plain loop over all pairs: rows, ledger, and no match lost at the limit."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ COSTS = {
     "one by one": Costs(1e9, 1, 1),
     "finer sums": Costs(1e9, 1e10, 1e10),
 }
-"""What is done in tiles with many candidates."""
+"""Costs that decide how tiles with many candidates are measured."""
 
 
 class Priced(Squares):
-    """At other prices."""
+    """A measure with other costs."""
 
     def __init__(self, prices: str, device: Device = CPU) -> None:
         super().__init__(device)
@@ -97,13 +97,13 @@ def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> D
 
 @pytest.fixture(params=ROOMS)
 def room(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """All at once, or by runs of rows and by tiles, with no room to speak of."""
+    """Room for all rows at once, or for so few that rows are taken in runs and tiles."""
     tuned(monkeypatch, **ROOMS[request.param])
     return str(request.param)
 
 
 def back(turn: int) -> int:
-    """The turn that undoes a turn."""
+    """Return the turn that undoes a turn."""
     return turn if turn >= 4 else -turn % 4
 
 
@@ -119,7 +119,7 @@ def mse(
     measure: Measure | None = None,
     zero_mean: bool = False,
 ) -> Metric:
-    """The metric as `stages.metrics` has it, by hand."""
+    """Return the metric as `stages.metrics` has it, written by hand."""
     channels = shape[2]
     space = Space(
         (limit or 0) / (shape[0] * shape[1] if zero_mean else 1),
@@ -142,7 +142,7 @@ def mse(
 
 @dataclass
 class Block:
-    """Points of one block and all that rules may ask of them."""
+    """The points of one block, and all facts that rules read."""
 
     points: np.ndarray
     weight: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
@@ -156,7 +156,7 @@ class Block:
         self.kind = self.kind if len(self.kind) else np.zeros(n, np.int64)
 
     def side(self, vectors: np.ndarray | None) -> Side:
-        """Points come as they are wanted: backwards, among others."""
+        """Return one side; its points come in any order, also reversed."""
 
         def points(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             assert (np.diff(positions) > 0).all()
@@ -168,7 +168,8 @@ class Block:
 
 
 def agreeing(a: Block, b: Block, i: int, j: int, turns: int) -> int:
-    """Places of the turns in which the first hash of the one is the hash of the other, or the other way round."""
+    """Return the places of the turns in which the first hash of one image equals the hash of the other, either way
+    round."""
     if a.hashes is None or b.hashes is None:
         return 0
     x, y = a.hashes[i].tolist(), b.hashes[j].tolist()
@@ -182,14 +183,14 @@ def apart(x: np.ndarray, y: np.ndarray, turns: int) -> list[int]:
 
 @functools.cache
 def _apart(x: bytes, y: bytes, x_shape: coarse.Shape, y_shape: coarse.Shape, turns: int) -> list[int]:
-    """Kept: many tests look at the same pairs."""
+    """Return the distances; cached, since many tests look at the same pairs."""
     one = np.frombuffer(x, np.uint8).reshape(x_shape).astype(np.int64)
     other = np.frombuffer(y, np.uint8).reshape(y_shape)
     return [int(((one - plain.form(other, turn)) ** 2).sum()) for turn in plain.TURNS[turns]]
 
 
 def expected(a: Block, b: Block, diagonal: bool, rules: MatchRules, distances: Distances) -> tuple[list[Row], Ledger]:
-    """One pair after the other."""
+    """Return the expected matches, found pair by pair."""
     rows, ledger = [], Ledger()
     for i in range(len(a.points)):
         for j in range(i + 1 if diagonal else 0, len(b.points)):
@@ -215,7 +216,7 @@ def rows_of(found: MatchArrays) -> list[Row]:
 
 
 def compared(pair: BlockPair) -> list[Row]:
-    """All rows of a block pair; runs come one after the other and cover all."""
+    """Return all rows of a block pair, and assert that consecutive runs cover all rows."""
     rows: list[Row] = []
     at = 0
     for run, found in pair.runs():
@@ -229,7 +230,7 @@ def compared(pair: BlockPair) -> list[Row]:
 
 
 def images(seed: int, n: int, shape: coarse.Shape) -> np.ndarray:
-    """Copies, turned at random and moved a little, of a few images; some are unchanged by half a turn."""
+    """Return copies of a few images, turned at random and slightly changed; some are unchanged by half a turn."""
     random = np.random.default_rng(seed)
     base = [*plain.gallery(shape)[[1, 3, 5, 8, 11, 12]]]
     base.append(((base[-1].astype(int) + np.rot90(base[-1], 2)) // 2).astype(np.uint8))
@@ -241,7 +242,7 @@ def images(seed: int, n: int, shape: coarse.Shape) -> np.ndarray:
 
 
 def block(seed: int, n: int, shape: coarse.Shape, kinds: int = 1) -> Block:
-    """Images with weights, kinds, and hashes that agree as they like: in one turn, or several, or in none."""
+    """Return images with weights, kinds, and hashes that agree at random: in one turn, in several turns, or in none."""
     random = np.random.default_rng(seed)
     points = images(seed, n, shape)
     weights, classes, hashes = random.integers(1, 4, n), random.integers(0, kinds, n), random.integers(0, 60, (n, 8))
@@ -342,7 +343,7 @@ def test_settled_blocks_are_not_looked_at(diagonal: bool) -> None:
 def test_which_filter_is_taken(
     monkeypatch: pytest.MonkeyPatch, pairs: int, numba: bool, device: Device, kind: type
 ) -> None:
-    """The other tests would not tell, so this one does."""
+    """No other test shows which filter was chosen."""
     tuned(monkeypatch, compiled=pairs)
     monkeypatch.setattr(compare, "compiled", lambda: numba)
     tuned(monkeypatch, crowded=2)
@@ -352,7 +353,7 @@ def test_which_filter_is_taken(
 
 @pytest.mark.parametrize("crowded", [0.2, 0.19])
 def test_crowded_blocks_are_given_no_filter(monkeypatch: pytest.MonkeyPatch, crowded: float) -> None:
-    """Two of ten pairs pass the bounds: the first image of b is near the first of a, the last near the last."""
+    """Two of ten pairs pass the bounds: the first images of a and b are near each other, and so are the last ones."""
     tuned(monkeypatch, crowded=crowded)
     shades = np.array([0, 255]), np.array([1, 60, 120, 180, 254])
     a, b = (Block(np.repeat(each, 64).astype(np.uint8).reshape(-1, 8, 8, 1)) for each in shades)
@@ -367,7 +368,7 @@ def test_crowded_blocks_are_given_no_filter(monkeypatch: pytest.MonkeyPatch, cro
 def test_a_low_block_with_more_candidates_than_room_is_compared_by_tiles(
     monkeypatch: pytest.MonkeyPatch, agree: bool
 ) -> None:
-    """A sweep that was refused once is not tried again with the same rows: it would be for ever."""
+    """A refused sweep is not repeated with the same rows, which would never end."""
     tuned(monkeypatch, crowded=2, candidates=0, rows=1)
     swept: list[slice] = []
     wide = BlockPair._wide
@@ -404,7 +405,7 @@ def test_a_settled_block_is_compared_with_one_that_is_not(device: Device, settle
 
 
 def test_without_a_limit_no_bound_is_asked(device: Device) -> None:
-    """The metric may have a space all the same."""
+    """A metric without a limit may have a space all the same."""
     a, rules = block(1, 12, (8, 8, 1)), MatchRules(None, 4, "compare")
     pair = paired(a, None, rules, mse((8, 8, 1), 4, 1, device), device)
     assert compared(pair) == expected(a, a, True, rules, apart)[0]
@@ -438,7 +439,7 @@ def test_all_hashes_agree(device: Device, same_hash: str, diagonal: bool) -> Non
 def test_levels_count_the_pairs_that_are_left(
     monkeypatch: pytest.MonkeyPatch, crowded: float, compared_pairs: int, directions: int
 ) -> None:
-    """Of 15 pairs, by tiles and by a filter that looks at both orders; three of them pass the bounds."""
+    """Of 15 pairs, three pass the bounds; counted by tiles, and by a filter that visits both orders."""
     tuned(monkeypatch, crowded=crowded)
     points = np.repeat([0, 1, 2, 90, 180, 250], 64).astype(np.uint8).reshape(6, 8, 8, 1)
     pair = paired(Block(points), None, MatchRules(256, 1, "compare"), mse((8, 8, 1), 1, 256))
@@ -458,7 +459,7 @@ def test_levels_count_the_pairs_that_are_left(
     shape=((8, 8, 1), (17, 17, 3)),
 )
 def test_crowded_tiles(device: Device, shape: coarse.Shape, turns: int, prices: str) -> None:
-    """Thinned out by finer sums, and measured as a whole where these do not help."""
+    """Finer sums exclude candidates; where finer sums do not help, whole tiles are measured."""
     a, b = block(3, 23, shape), block(4, 19, shape)
     for limit in (0, 3 * a.points[0].size, 2_000 * a.points[0].size):
         rules = MatchRules(limit, turns, "compare")
@@ -473,7 +474,7 @@ def test_crowded_tiles(device: Device, shape: coarse.Shape, turns: int, prices: 
 @pytest.mark.parametrize("prices", COSTS)
 @pytest.mark.parametrize("limit", [None, 0, 40])
 def test_tiles_of_which_few_pairs_are_wanted(monkeypatch: pytest.MonkeyPatch, prices: str, limit: int | None) -> None:
-    """Whatever is cheapest, only these are measured: those of one kind, that agree in no hash."""
+    """However pairs are measured, only wanted pairs are: pairs of one kind, with different hashes."""
     tuned(monkeypatch, crowded=-1, many=0)
     a = block(1, 30, (8, 8, 1), kinds=6)
     rules = MatchRules(limit, 4, "skip")
@@ -495,9 +496,9 @@ def test_tiles_of_which_few_pairs_are_wanted(monkeypatch: pytest.MonkeyPatch, pr
 def test_levels_count_what_is_measured_in_tiles(
     monkeypatch: pytest.MonkeyPatch, prices: str, gain: float, levels: list[int]
 ) -> None:
-    """All ten pairs of five images pass coarse sums; finer sums tell the last one apart; the other four are equal.
+    """All ten pairs of five images pass coarse sums; finer sums exclude the last image; the other four are equal.
 
-    The ten are the sample, too. A product is of all five rows and columns, or of three that finer sums leave."""
+    The ten pairs are also the sample. A product covers all five rows and columns, or three that pass finer sums."""
     tuned(monkeypatch, crowded=-1, many=0, gain=gain)
     points = np.full((5, 8, 8, 1), 100, np.uint8)
     points[4] += np.indices((8, 8)).sum(axis=0)[:, :, None].astype(np.uint8) % 2 * 60
@@ -520,7 +521,7 @@ def test_empty_blocks(device: Device) -> None:
 
 
 def known(a: Block, b: Block, diagonal: bool, rules: MatchRules, limit: float | None, seed: int) -> EarlierMatches:
-    """What an earlier artifact up to a limit tells of some of the images."""
+    """Return the matches up to a limit that an earlier artifact holds, and the images that it covers."""
     random = np.random.default_rng(seed)
     known_a = random.random(len(a.points)) < 0.7
     known_b = known_a if diagonal else random.random(len(b.points)) < 0.6
@@ -549,14 +550,14 @@ def test_what_is_known_is_copied(
     same_hash: str,
     turns: int,
 ) -> None:
-    """Whatever the earlier limit was; pairs that it covers are not looked at again."""
+    """The earlier limit may be any; pairs that the earlier artifact covers are not compared again."""
     limit, before = limits
     tuned(monkeypatch, crowded=crowded, compiled=0 if diagonal else 2**62)
     shape = (8, 8, 1)
     a, b = block(6, 40, shape, kinds=2), block(7, 30, shape, kinds=2)
     b = a if diagonal else b
     figures = {row[2] for row in expected(a, b, diagonal, MatchRules(43, turns, "compare"), apart)[0]}
-    assert 43 in figures  # what is copied may be just at the limit
+    assert 43 in figures  # a copied match may be exactly at the limit
     rules = MatchRules(limit, turns, same_hash)
     earlier = known(a, b, diagonal, rules, before, 8)
     assert len(earlier.found.a) > 5
@@ -577,7 +578,7 @@ def test_what_an_earlier_limit_covers(before: int | None, limit: int | None, cov
 
 
 def test_copied_rows_are_trusted() -> None:
-    """With all images known no point is read, and what was recorded is handed on, be it wrong."""
+    """If all images are known, no point is read, and recorded matches are copied even if they are wrong."""
     a = block(9, 20, (8, 8, 1))
     rules = MatchRules(500, 4, "compare")
     earlier = known(a, a, True, rules, 500, 1)
@@ -618,7 +619,7 @@ def test_a_function_for_which_there_are_no_bounds(diagonal: bool, limit: float |
 
 
 def in_turns(measure: Measure, turns: int, d: int, limit: float) -> Metric:
-    """Points that are stored with all their turns, as hashes and embeddings are."""
+    """Return points that are stored with all their turns, as hashes and embeddings are."""
     space = Space(limit, np.arange(turns * d).reshape(turns, d))
     return Metric(measure, space, lambda points, turn: points[:, 0], lambda points, turn: points[:, turn], turns * d)
 
@@ -627,7 +628,7 @@ def in_turns(measure: Measure, turns: int, d: int, limit: float) -> Metric:
 @pytest.mark.usefixtures("room")
 @pairwise(indirect=("device", "room"), device=FILTERS, room=tuple(ROOMS), diagonal=BOTH, alike=(0.0, 0.3, 1.0))
 def test_bits_in_four_turns(device: Device, diagonal: bool, alike: float) -> None:
-    """`alike`: the share of points that have one hash, in every turn: a pair passes four times, and counts once."""
+    """`alike`: the share of points with equal hashes in every turn: their pairs pass four times, and count once."""
     random = np.random.default_rng(12)
     a, b = (Block(random.integers(0, 2, (n, 4, 16), dtype=np.uint8), random.integers(1, 3, n)) for n in (33, 25))
     for each in (a, b):
@@ -651,7 +652,7 @@ def test_bits_in_four_turns(device: Device, diagonal: bool, alike: float) -> Non
 @pytest.mark.usefixtures("room")
 @pairwise(indirect=("device", "room"), device=FILTERS, room=tuple(ROOMS), turns=(1, 4))
 def test_vectors_at_the_very_distance(device: Device, turns: int) -> None:
-    """The limit is what the measure gives for some pair, to the last bit; the space is a little wider than it."""
+    """The limit is the measured distance of some pair, to the last bit; the space is slightly wider."""
     random = np.random.default_rng(13)
     points = (random.normal(size=(30, turns, 5)) * 3 + 50).astype(np.float32)
     points[15:] = points[:15] + random.normal(size=(15, turns, 5)).astype(np.float32) / 100
@@ -675,13 +676,13 @@ def test_vectors_at_the_very_distance(device: Device, turns: int) -> None:
         assert compared(BlockPair(side, side, True, rules, metric, device)) == rows
 
 
-# The limit at the very distance of a pair whose bound is tight
+# The limit equals the distance of a pair whose bound is tight
 
 
 def crowd(seed: int, shape: coarse.Shape, grid: int, orbits: bool, turns: int) -> np.ndarray:
-    """Pairs that differ in the means of the cells of a grid, at times by one value more, turned at random.
+    """Return pairs that differ in the means of cells, and sometimes in one more value, turned at random.
 
-    Where the mirror is compared, cells that the mirror carries into each other may differ alike."""
+    If the mirror is compared, cells that the mirror maps to each other may differ equally."""
     random = np.random.default_rng(seed)
     pairs = [
         plain.stepped(random, shape, grid, orbits, int(random.choice([1, 2, 60])), turns in (2, 8))
@@ -692,7 +693,7 @@ def crowd(seed: int, shape: coarse.Shape, grid: int, orbits: bool, turns: int) -
 
 
 def limits(found: np.ndarray, turns: int) -> list[int]:
-    """Sums of squares of the pairs, and one below and above."""
+    """Return the sums of squares of the pairs, and the numbers one below and one above."""
     exactly = {min(apart(x, y, turns)) for x, y in zip(found[::2], found[1::2], strict=True)}
     return sorted({max(0, each + by) for each in exactly for by in (-1, 0, 1)})
 
@@ -734,7 +735,7 @@ def test_no_match_at_the_limit_is_lost(
 
 
 def thinned(found: np.ndarray, grid: int, turns: int, limit: int, given: int = 255) -> list[set[tuple[int, int]]]:
-    """What finer sums leave of all pairs in the given turns, turn by turn."""
+    """Return which pairs pass finer sums in the given turns, turn by turn."""
     pair = paired(Block(found), None, MatchRules(limit, turns, "compare"), mse(found.shape[1:], turns, limit))
     every = np.arange(len(found))
     parts = [pair._refiner.part(every, left) for left in (True, False)]
@@ -763,7 +764,7 @@ def test_finer_sums_lose_no_match(shape: coarse.Shape, grid: int, seed: int, tur
 
 
 def test_what_is_just_at_the_bound_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Numbers of a few bits, for which float32 is exact, and no slack."""
+    """Numbers of a few bits, for which float32 is exact, without slack."""
     monkeypatch.setattr(slack, "bound", lambda squared, *_: np.float32(-squared / 2))
     found = np.full((2, 8, 8, 1), 128, np.uint8)
     found[1, 2, 5] += 3

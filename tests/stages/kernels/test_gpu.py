@@ -63,7 +63,7 @@ def test_candidates_are_those_of_numpy(gpu: Device, d: int, turns: int) -> None:
         some = np.arange(0, len(left), 40)
         few = {pair: bits for pair, bits in found.items() if pair[0] % 40 == 0}
         checked(few, *sides, space, some, np.arange(len(sides[1])), ascending)
-        assert len(set(found.items()) ^ set(expected.items())) <= len(expected) // 1_000  # those at the very cut
+        assert len(set(found.items()) ^ set(expected.items())) <= len(expected) // 1_000  # pairs exactly at the cut
 
 
 def test_candidates_by_invariants(gpu: Device) -> None:
@@ -87,7 +87,7 @@ def test_no_match_at_the_limit_is_lost(gpu: Device, shape: coarse.Shape) -> None
 def found_on(
     device: Device, images: np.ndarray, turns: int, threshold: float | None, exposure: str = "compare"
 ) -> MatchArrays:
-    """All rows of a block with itself."""
+    """Return all rows of a block compared with itself."""
     vectors = coarse.vectors(coarse.coarse(images), images.shape[1:], zero_mean=exposure == "ignore")
     one = Side(
         vectors, np.ones(len(images), np.int64), np.zeros(len(images), np.int64), None, lambda rows: (images, rows)

@@ -1,4 +1,4 @@
-"""The properties that define Hilbert's curve."""
+"""The defining properties of Hilbert's curve."""
 
 import numpy as np
 import pytest

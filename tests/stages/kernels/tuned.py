@@ -1,4 +1,4 @@
-"""Change the `Tuning` of block pairs, so that a few images take many tiles and runs, or any other branch."""
+"""Change the `Tuning` of block pairs, so that a few images take many tiles and runs, or reach any other branch."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from stages.kernels import compare
 
 
 def tuned(patch: pytest.MonkeyPatch, **values: float) -> None:
-    """Change some fields of the `Tuning` of all block pairs, until `patch` is undone."""
+    """Change some fields of the `Tuning` of all block pairs until `patch` is undone."""
     patch.setattr(compare, "TUNING", dataclasses.replace(compare.TUNING, **values))

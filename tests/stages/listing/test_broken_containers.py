@@ -31,13 +31,13 @@ from tests.stages.packing import pack
 ROUNDS = 150
 COUNT = 12
 MOST = 200_000
-"""`thumbnail.max_bytes` of the readers here."""
+"""`thumbnail.max_bytes` of these readers."""
 MEMORY = 3 << 30
 ENDINGS = ("tar", "tar.gz", "tar.bz2", "tar.xz", "zip", "deflated.zip", "parquet", "arrow", "pax.tar")
 
 
 def build(folder: Path, ending: str, dice: random.Random) -> tuple[Path, dict[str, bytes]]:
-    """A whole container of images with difficult names; returns the images by a part of their names."""
+    """Write a whole container of images with difficult names; return the images by a part of their names."""
     data = {f"i{number}.jpg": dice.randbytes(dice.randrange(1, 4_000)) for number in range(COUNT)}
     forms = ("{}", "d/{}", "../{}", "/abs/{}", "./{}", "ä/{}", "a\nb/{}", "x" * 150 + "/{}")
     named = {dice.choice(forms).format(name): each for name, each in data.items()}
@@ -61,7 +61,7 @@ def build(folder: Path, ending: str, dice: random.Random) -> tuple[Path, dict[st
 
 
 def breaks(data: bytearray, dice: random.Random) -> bytearray:
-    """Damage of one kind: cut, flipped or overwritten bytes, a part twice or missing."""
+    """Return damage of one kind: cut, flipped or overwritten bytes, a repeated or a missing part."""
     at, end = sorted(dice.randrange(len(data) + 1) for _ in range(2))
     end = min(end, at + dice.choice((1, 8, 512, 3_000)))
     match dice.randrange(6):
@@ -106,7 +106,7 @@ def check(path: Path, data: dict[str, bytes], whole: bool) -> None:
     if whole:
         assert (lost, bad) == (0, set())
     elif lost and not bad:
-        named = len(find([str(path)], ListingRules(extensions=None)))  # what was an image may have another ending now
+        named = len(find([str(path)], ListingRules(extensions=None)))  # a damaged name may have another ending
         assert named >= len(data), "an image is missing without a word"
 
 
@@ -117,7 +117,7 @@ def limited() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_broken_containers(ending: str, tmp_path: Path) -> None:
-    """In a process of its own, under a limit of memory and from an empty folder."""
+    """Runs in its own process, under a memory limit, from an empty folder."""
     (tmp_path / "empty").mkdir()
     (tmp_path / "made").mkdir()
     words = [sys.executable, "-c", f"from {__name__} import main; main({ending!r}, {str(tmp_path / 'made')!r})"]

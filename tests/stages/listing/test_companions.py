@@ -1,4 +1,4 @@
-"""Which files belong to which images, by their names."""
+"""Which files belong to which images, by name."""
 
 import os
 import re
@@ -103,7 +103,7 @@ def test_kinds(name: bytes, kind: str) -> None:
 
 
 def table(*roots: Path, **settings: Any) -> dict[str, str | None]:
-    """Companions of each image that a scan finds, by the image's name."""
+    """Return the companions of each image that a scan finds, by the image's name."""
     given = EVERYTHING | {"inputs.a": [str(root) for root in roots]} | settings
     params = scan.Params(**{name: given.pop(name) for name in ("follow_links", "ignore_names") if name in given})
     found = {}

@@ -1,4 +1,4 @@
-"""Unchanged tar and zip files stay closed: their members come from the rows of the last run."""
+"""Unchanged tar and zip files are not opened: their members come from the rows of the last run."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ ODD = "d/a 'b', c\n\N{GRINNING FACE}.jpg"
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the containers that a listing opens, in order."""
+    """Record the names of the containers that a listing opens, in order."""
     names: list[str] = []
     real = containers.OpenedFile
 
@@ -30,7 +30,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """A run over four containers, one of them with labels and odd names."""
+    """Run on four containers, one of them with labels and odd names."""
     made = Project(tmp_path, {"scan": {"columns": ["cls"]}})
     images = [path.read_bytes() for path in make_images(tmp_path / "images", COUNT)]
     for number, ending in enumerate(("tar", "tar.gz", "zip")):
@@ -89,7 +89,7 @@ def test_what_is_not_sure_is_listed_again(project: Project, opened: list[str], w
         project.config["scan"]["ignore_names"] = ["nothing"]
     elif what == "artifact deleted":
         artifact.unlink()
-    elif what == "artifact added":  # as a run leaves it that was killed while it listed
+    elif what == "artifact added":  # as left by a run that was killed while listing
         artifact.with_name(f"a-0-{'0' * 16}.parquet").write_bytes(artifact.read_bytes())
     elif what == "record":
         (project.run_folder / "run.json").write_text("{}")

@@ -1,4 +1,4 @@
-"""Lists of images: what they name, and what is said where they name nothing."""
+"""Lists of images: the images that they name, and the message if they name none."""
 
 import json
 import os
@@ -64,7 +64,7 @@ def test_a_list_that_names_nothing(name: str, text: str, column: str | None, err
 
 
 def listed(path: Path, **marks: Any) -> dict[str, str | None]:
-    """Each image with the problem that its listing has found."""
+    """Return each image with the problem that its listing found."""
     found = find([str(path)], ListingRules(), InputMarks(**marks))
     places = found.locations.to_pylist() if found.locations is not None else [None] * len(found)
     return {

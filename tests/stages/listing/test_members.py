@@ -1,4 +1,4 @@
-"""The list of a container holds every member once, and its damage."""
+"""The listing of a container holds every member once, and the container's damage."""
 
 import io
 import os
@@ -69,7 +69,7 @@ def test_a_tar_without_its_end_mark_is_damaged(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("ending", "at"), [("tar.gz", -8), ("tar.bz2", -4), ("tar.xz", -20)])
 def test_a_wrong_checksum_of_a_compressed_tar_is_said(ending: str, at: int, tmp_path: Path) -> None:
-    """A damaged name may end in no image's ending any more: only the checksum shows the damage."""
+    """A damaged name may no longer end like an image's name: only the checksum shows the damage."""
     path = pack(tmp_path / f"a.{ending}", FILES)
     data = bytearray(path.read_bytes())
     data[at] ^= 1
@@ -80,7 +80,7 @@ def test_a_wrong_checksum_of_a_compressed_tar_is_said(ending: str, at: int, tmp_
 
 
 def test_a_broken_header_in_the_middle_is_said(tmp_path: Path) -> None:
-    """The standard library ends its listing in silence there."""
+    """The standard library ends its listing silently at a broken header."""
     path = pack(tmp_path / "a.tar", FILES)
     data = bytearray(path.read_bytes())
     data[2 * 1_536 : 2 * 1_536 + 512] = os.urandom(512)
@@ -131,7 +131,7 @@ def test_members_of_one_name_are_told_apart(ending: str, tmp_path: Path) -> None
 
 
 def test_links_of_a_tar(tmp_path: Path) -> None:
-    """A hard link is a second name, as on a disk; a symbolic link is left out."""
+    """A hard link counts as a second name, as on a disk; a symbolic link is left out."""
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         info = tarfile.TarInfo("a.jpg")
         info.size = 5

@@ -1,4 +1,4 @@
-"""Rows of Parquet and Arrow files: names, places, and what a damaged file leaves."""
+"""Rows of Parquet and Arrow files: names, locations, and the rest of a damaged file."""
 
 import os
 import struct
@@ -139,7 +139,7 @@ def test_a_table_that_ends_early(ending: str, write: Any, cut: int, tmp_path: Pa
     path = write(plain(), tmp_path / f"a.{ending}")
     path.write_bytes(path.read_bytes()[:cut])
     *rows, last = values(expected(path)[::-1])
-    if ending == "feather" and cut < 0:  # the directory at its end repeats what was found
+    if ending == "feather" and cut < 0:  # the directory at the end repeats the entries that were found
         rows, last = [*rows, last], problems.CONTAINER_ENDS
     assert last in (problems.CONTAINER, problems.CONTAINER_ENDS)
     assert rows[::-1] == DATA[: len(rows)]

@@ -1,4 +1,4 @@
-"""Charts: what they count, that they are well-formed SVG, the same each time, and as good on dark pages."""
+"""Charts: correct counts, well-formed SVG, equal output each time, and readable on dark pages."""
 
 import itertools
 from pathlib import Path
@@ -37,7 +37,7 @@ def test_well_formed_and_the_same_each_time(draw: object) -> None:
     ["cost_$5_$6", "$\\frac{$", "^_{", "\\", "a\nb", "\U0001f9ca", "\u202egnp", "$$", "\\$x$", "%", "&<\"'>", " ", "_"],
 )
 def test_a_name_in_a_chart_is_text_whatever_it_reads_like(name: str) -> None:
-    """A name like `cost_$5_$6` once ended the report, since Matplotlib took it for a formula."""
+    """Matplotlib took a name such as `cost_$5_$6` for a formula, which ended the report."""
     counts = [1, 2], [0.0, 1.0, 2.0], 2.0
     picture, _, pdf = charts.forms(True, charts.histogram, *counts, f"distance by {name}")
     assert picture != charts.forms(False, charts.histogram, *counts, "distance by b")[0]
@@ -52,7 +52,7 @@ def test_text_in_a_chart_is_text() -> None:
 
 
 def test_zero_is_a_bar_of_its_own_left_of_a_logarithmic_axis() -> None:
-    """Each bar of a chart begins where the values say, on paper: the bar of 0 left of all others."""
+    """Each bar of a chart begins at its position on paper: the bar of 0 left of all others."""
     counts = [5, 0, 0, 2], [0.0, 0.1, 1.0, 10.0, 100.0]
     root = ElementTree.fromstring(charts.forms(False, charts.histogram, *counts, 100.0, "MSE")[0])
     below = [each for each in root.iter("{http://www.w3.org/2000/svg}text") if "middle" in each.get("style", "")]
@@ -74,7 +74,7 @@ def test_recall_is_what_counting_pairs_says(seed: int, two: bool) -> None:
     rows = [row for row in random_rows(seed) if not two or sets[f"p{row[0]:02}"] != sets[f"p{row[1]:02}"]]
     named = {path: str(random.integers(0, 4)) for path in sets if random.random() < 0.8} | {"gone": "1"}
     graph = matches(rows).graph()
-    # whatever is at distance 0 counts as one, so distances of copies are those of the first
+    # all images at distance 0 count as one, so copies have the distances of the first
     group = graph.groups({})
     stands = dict(zip(graph.paths.to_pylist(), group.representative.tolist(), strict=True))
     far = {(a, b): d for a, b, d in zip(group.a.tolist(), group.b.tolist(), group.distance.tolist(), strict=True)}

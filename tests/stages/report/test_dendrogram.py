@@ -1,4 +1,4 @@
-"""How clusters come apart and how their images are turned, against what the cluster stage does at each threshold."""
+"""How clusters split and how their images are turned, against the cluster stage at each threshold."""
 
 import itertools
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ Row = tuple[int, int, float, int, bool]
 
 
 def matches(rows: Sequence[Row], threshold: float = 100.0) -> Matches:
-    """Of images p00, p01, ...: rows of a, b, distance, turn of b, measured."""
+    """Return matches of images p00, p01, ...: rows of a, b, distance, turn of b, measured."""
     table = [
         {
             "path_a": f"p{a:02}",
@@ -45,7 +45,7 @@ def parts(count: int, links: Dendrogram, threshold: float) -> set[frozenset[int]
 
 
 def random_rows(seed: int, count: int = 14) -> list[Row]:
-    """Matches of images that are points on a small grid, so that some are copies and many as far apart as others."""
+    """Return matches of images that are points on a small grid: some are copies, and many distances are equal."""
     points = np.random.default_rng(seed).integers(0, 6, (count, 2)) * 4
     far = {(a, b): float(np.square(points[a] - points[b]).sum()) for a, b in itertools.combinations(range(count), 2)}
     return [(a, b, distance, 0, True) for (a, b), distance in far.items() if distance <= 100]
@@ -56,11 +56,13 @@ def random_rows(seed: int, count: int = 14) -> list[Row]:
 def test_links_cut_as_a_run_with_the_lower_threshold_would(
     how: str, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "HELD", 5)  # so that matches are let go in between
+    monkeypatch.setattr(module, "HELD", 5)  # so that matches are freed in between
     graph = matches(random_rows(seed)).graph()
     rank = np.arange(len(graph.paths))
     labels = graph.clusters(how, rank, {})
-    order = np.lexsort([np.random.default_rng(seed).permutation(len(labels)), labels])  # a keeper that is not the first
+    order = np.lexsort(
+        [np.random.default_rng(seed).permutation(len(labels)), labels]
+    )  # a keeper that is not the first image
     cluster = np.unique(labels[order], return_inverse=True)[1]
     paths = graph.paths.take(pa.array(order))
     links = dendrogram(matches(random_rows(seed)), paths, cluster, how, {})
@@ -94,7 +96,7 @@ def test_a_star_loses_what_is_farther_from_its_keeper() -> None:
 
 
 def test_turns_add_up_along_the_way_to_the_keeper() -> None:
-    """b turned by the rotation of a row is like a."""
+    """Image b, turned by the rotation of a row, looks like a."""
     rows = [(0, 1, 1.0, 1, True), (1, 2, 1.0, 1, True), (0, 3, 1.0, 3, True)]
     paths, cluster = pa.array(["p02", "p00", "p01", "p03"]), np.zeros(4, np.int64)
     links = dendrogram(matches(rows), paths, cluster, "components", {})
@@ -102,7 +104,7 @@ def test_turns_add_up_along_the_way_to_the_keeper() -> None:
 
 
 def test_mirrored_turns_add_up_in_their_order() -> None:
-    """Against images: each one, in its turn, is the keeper's."""
+    """The reference uses images: each image, in its turn, equals the keeper."""
     picture = np.arange(16, dtype=np.uint8).reshape(4, 4, 1)
     for first, second, third in itertools.product(range(8), repeat=3):
         one = form(picture, int(turns.inverse(first)))  # form(one, first) is the picture
@@ -117,7 +119,7 @@ def test_mirrored_turns_add_up_in_their_order() -> None:
 
 
 def test_what_no_row_joins_is_linked_at_the_threshold() -> None:
-    """An image whose only match was dismissed, and that is in the cluster by what its copy matches."""
+    """An image whose only match was dismissed is in the cluster through a match of its copy."""
     rows = [(0, 1, 0.0, 0, True), (0, 2, 30.0, 0, True)]
     paths, cluster = pa.array(["p00", "p01", "p02"]), np.zeros(3, np.int64)
     links = dendrogram(matches(rows), paths, cluster, "components", {0: {1}, 1: {0}})
@@ -129,7 +131,7 @@ def test_what_no_row_joins_is_linked_at_the_threshold() -> None:
 
 
 def test_unmeasured_rows_are_no_copies() -> None:
-    """Two images whose hashes agree need not be as far as each other from a third."""
+    """Two images with equal hashes need not be equally far from a third image."""
     rows = [(0, 1, 0.0, 0, False), (0, 2, 10.0, 0, True), (1, 2, 40.0, 0, True)]
     links = dendrogram(matches(rows), pa.array(["p00", "p01", "p02"]), np.zeros(3, np.int64), "complete", {})
     assert sorted(links.at.tolist()) == [0.0, 40.0]

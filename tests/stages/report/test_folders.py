@@ -1,4 +1,4 @@
-"""The table of folders, against a loop over all pairs of images and of folders."""
+"""The table of folders, against a loop over all pairs of images and folders."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ Match = tuple[str, str, bool]
 
 
 def pictures(seed: int, count: int, top: str = "") -> list[Picture]:
-    """Pictures in folders, with copies, turned copies and near copies among them."""
+    """Return pictures in folders, with copies, turned copies and near copies."""
     random = np.random.default_rng(seed)
     base = [random_picture(np.random.default_rng(n), SHAPE) for n in range(6)]
     base += [np.full(SHAPE, 40, np.uint8)]
@@ -56,7 +56,7 @@ def below(path: str, folder: str) -> bool:
 
 
 def expected(images: Mapping[str, int], failed: Sequence[str], matches: Sequence[Match]) -> list[Row]:
-    """Rows by sets of images, for every two folders."""
+    """Return rows for every two folders, by sets of images."""
     own = {path.rpartition("/")[0] for path in [*images, *failed]}
     every = {folder[:end] for folder in own for end, letter in enumerate(folder) if letter == "/" and end} | own
     tops = {folder: {other for other in every if other.rpartition("/")[0] == folder} for folder in every}
@@ -65,7 +65,7 @@ def expected(images: Mapping[str, int], failed: Sequence[str], matches: Sequence
     both = [*matches, *((b, a, zero) for a, b, zero in matches)]
 
     def inside(folder: str, other: str) -> set[str]:
-        """Images of a folder, without those of the other one if that lies inside."""
+        """Return the images of a folder, without the images of the other folder if it lies inside."""
         without = below(other, folder)
         return {path for path in images if below(path, folder) and not (without and below(path, other))}
 
@@ -114,7 +114,7 @@ def table_of(
     folder: Path,
     **changes: object,
 ) -> list[Row]:
-    """The table from the artifacts of a run."""
+    """Return the table from the artifacts of a run."""
     thumbnails = [artifact for each in blocks for artifact in each.thumbnails]
     known = {name: getattr(params, name.partition(".")[2]) for name in COMPARISON_KEYS}
     more = {"pairs.threshold": params.threshold, "cluster.threshold": None, "cluster.min_contrast": 0.0}
@@ -131,7 +131,7 @@ def table_of(
 def made_of(
     chosen: Sequence[Sequence[Picture]], two: bool, params: pairs.Params, failed: str = "/r/phone/101/bad"
 ) -> tuple[list[Artifacts], list[MemoryArtifact]]:
-    """Artifacts of blocks, and of their block pairs; in the first block, one image can't be read."""
+    """Return artifacts of blocks and their block pairs; one image of the first block can't be read."""
     sides = ["ab"[two and number] + str(number) for number in range(len(chosen))]
     blocks = [block(each, side, SHAPE, 1, params=params) for side, each in zip(sides, chosen, strict=True)]
     places = [(i, j) for i in range(len(blocks)) for j in range(i, len(blocks))]
@@ -189,7 +189,7 @@ def test_against_all_pairs(
 
 
 def asymmetric(images: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """A distance that depends on the order of the images, but for turns."""
+    """Return a distance that depends on the order of the images, but not on turns."""
     flat = images.reshape(len(images), -1).astype(int), image.reshape(-1).astype(int)
     return np.maximum(flat[0] - flat[1], 0).sum(axis=1)
 
@@ -243,7 +243,7 @@ def test_a_lower_threshold_of_clusters_counts(tmp_path: Path) -> None:
 
 
 def test_many_copies_cost_rows_of_folders_only(tmp_path: Path) -> None:
-    """Of 3,000 copies in three folders, 3 · 1,000 · 2,000 pairs lie in different folders."""
+    """Of 3,000 copies in three folders, 3 · 1,000 · 2,000 pairs span two folders."""
     page = np.full(SHAPE, 250, np.uint8)
     images = [Picture(f"/r/{n % 3}/{n:04}", page) for n in range(3000)]
     params = pairs.Params()

@@ -7,7 +7,7 @@ from stages.report.triangle import MOST, TINTS, triangle
 
 
 def table(*rows: tuple[str, str, int, int, int, int]) -> pa.Table:
-    """Two folders, images of both, and how many of these are shared."""
+    """Return a table: pairs of folders, the images of both, and the number of shared images."""
     names = ("folder_a", "folder_b", "images_a", "images_b", "shared_a", "shared_b")
     plain = dict.fromkeys(SCHEMA.names, 0) | {"contained_a": False, "contained_b": False}
     return pa.Table.from_pylist([plain | dict(zip(names, row, strict=True)) for row in rows], SCHEMA)

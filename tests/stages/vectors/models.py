@@ -1,4 +1,4 @@
-"""Small ONNX models, made by the tests themselves."""
+"""Write small ONNX models for tests."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,7 +33,7 @@ def save(
 
 
 def means(path: Path, cells: int = 4, size: int = 16, batch: int | str = "n") -> Path:
-    """A model whose vectors are the mean colours of cells x cells cells: of a black image, zeros."""
+    """Write a model whose vectors are the mean colours of cells x cells cells: zeros for a black image."""
     nodes = [
         helper.make_node(
             "AveragePool", ["images"], ["cells"], kernel_shape=[size // cells] * 2, strides=[size // cells] * 2
@@ -44,7 +44,7 @@ def means(path: Path, cells: int = 4, size: int = 16, batch: int | str = "n") ->
 
 
 def layers(path: Path, seed: int = 1, size: int = 32, length: int = 40) -> Path:
-    """A model with the layers of real ones: convolutions, a pool, a matrix product; for images of any size."""
+    """Write a model with the layers of real models: convolutions, a pool, a matrix product; for images of any size."""
     random = np.random.default_rng(seed)
     weights = {
         "a": random.normal(0, 0.2, (13, 3, 5, 5)).astype(np.float32),
@@ -64,7 +64,8 @@ def layers(path: Path, seed: int = 1, size: int = 32, length: int = 40) -> Path:
 
 
 def averages(path: Path) -> Path:
-    """A model of images of any size and layout: means along the last axis, and as another output along the second."""
+    """Write a model for images of any size and layout: means along the last axis; a second output along the second
+    axis."""
     nodes = [
         helper.make_node("ReduceMean", ["images"], ["last"], axes=[3]),
         helper.make_node("Flatten", ["last"], ["vectors"]),

@@ -1,4 +1,4 @@
-"""Conditional puts and deletes: what stores answer, and what counts as done."""
+"""Conditional puts and deletes: answers of stores, and which answers count as success."""
 
 import errno
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from pipeline.store.backends.locations import Place, place
 
 @pytest.fixture
 def there(request: pytest.FixtureRequest) -> Iterator[Place]:
-    """A place for an object in the memory of this process."""
+    """Return a place for an object in this process's memory."""
     name = f"memory://conditional-{abs(hash(request.node.nodeid))}"
     yield place(f"{name}/object")
     if fsspec.filesystem("memory").exists(name):
@@ -23,7 +23,7 @@ def there(request: pytest.FixtureRequest) -> Iterator[Place]:
 
 
 class Answers:
-    """A store whose put raises this."""
+    """A store whose put raises an error."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
@@ -80,7 +80,7 @@ def test_a_store_without_tags_is_written_to_and_deleted_from_without_condition(t
 
 
 class S3:
-    """A store with tags: each request in words, and the answer to it."""
+    """A store with tags; records each request as text, and returns prepared answers."""
 
     _call_s3 = None
 
@@ -97,7 +97,7 @@ class S3:
 
 
 def coded(code: str, number: int = errno.EPERM) -> OSError:
-    """The error of a store that answers with this code."""
+    """Return the error of a store that answers with this code."""
     error = OSError(number, "refused")
     error.__cause__ = ValueError("below")
     error.__cause__.response = {"Error": {"Code": code}}  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""URLs: one form for each, and no secret in what is shown or kept."""
+"""URLs: one form for each, and no secret in printed or stored text."""
 
 from typing import Any
 
@@ -65,7 +65,7 @@ def test_credentials_are_taken_out_and_told_to_fsspec() -> None:
 
 
 def test_options_are_given_to_fsspec_and_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    locations.use({})  # what other tests have left
+    locations.use({})  # clear the cache of other tests
     monkeypatch.setitem(fsspec.config.conf, "s3", {"anon": True})
     locations.use({"s3": {"endpoint_url": "x"}, "gs": {"token": "y"}})
     assert fsspec.config.conf["s3"] == {"anon": True, "endpoint_url": "x"}

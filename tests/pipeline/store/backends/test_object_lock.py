@@ -77,7 +77,7 @@ def test_of_two_that_take_over_one_does(folder: Place, monkeypatch: pytest.Monke
     monkeypatch.setattr(owners, "DEAD_AFTER", -1.0)
     with pytest.raises(LockedError, match="has just started"), RunLock(folder):
         pytest.fail("another one is taking over")
-    monkeypatch.setattr(object_lock, "STALE", -1.0)  # it died while doing so
+    monkeypatch.setattr(object_lock, "STALE", -1.0)  # the owner died meanwhile
     with RunLock(folder):
         assert owner(folder)["token"] != "dead"
 
@@ -94,7 +94,7 @@ def test_a_lock_that_was_released_meanwhile_is_only_created(
         if next(looks, "") != "released":
             return real(lock)
         storage.delete(folder, [storage.key_of(folder / ".lock")])
-        if next_run:  # it begins after the look and before the put
+        if next_run:  # begins after the read and before the put
             storage.write_bytes(folder / ".lock", next_run)
         return {}, None
 
@@ -139,7 +139,7 @@ def test_a_store_without_conditional_puts(folder: Place, unable: str, monkeypatc
 
 @pytest.fixture
 def unconditional(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store that knows no conditional put, and says so."""
+    """Return a store that has no conditional put, and says so."""
 
     def create(path: Place, data: bytes) -> bool:
         raise conditional.NoConditionalPut
@@ -214,7 +214,7 @@ def test_of_two_that_find_a_stale_mark_one_takes_over(folder: Place, monkeypatch
     storage.write_bytes(folder / ".lock", b'{"token": "dead"}')
     monkeypatch.setattr(owners, "DEAD_AFTER", -1.0)
     monkeypatch.setattr(object_lock, "STALE", -1.0)
-    monkeypatch.setattr(object_lock, "create", lambda path, data: False)  # the other one was first each time
+    monkeypatch.setattr(object_lock, "create", lambda path, data: False)  # the other run was first each time
     storage.write_bytes(folder / ".lock.dead.taken", b"")
     with pytest.raises(LockedError, match="has just started"), RunLock(folder):
         pytest.fail("another one is taking over")

@@ -1,4 +1,4 @@
-"""Object stores: whole objects or none, patience with what passes, and no byte more than is asked for."""
+"""Object stores: whole objects or none, retries of transient errors, and no byte more than requested."""
 
 import errno
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ SCHEMA = pa.schema([("path", pa.string()), ("wide", pa.binary(64)), ("last", pa.
 
 @pytest.fixture
 def folder(request: pytest.FixtureRequest) -> Iterator[Place]:
-    """A folder of its own in the memory of this process."""
+    """Return a new folder in this process's memory."""
     name = f"memory://test-{abs(hash(request.node.nodeid))}/run"
     yield place(name)
     if fsspec.filesystem("memory").exists(name):
@@ -122,7 +122,7 @@ def test_damage_is_found(folder: Place, damage: str) -> None:
         storage.write_bytes(path, bytes(data[: {"cut": 1_000, "empty": 0}.get(damage)]))
     with pytest.raises(ArtifactDamaged):
         StoredArtifact("stage", "k", path).table()
-    if damage != "flipped":  # which is seen where the rows are read
+    if damage != "flipped":  # the error appears when rows are read
         with pytest.raises(ArtifactDamaged):
             _ = StoredArtifact("stage", "k", path).record
 
@@ -177,7 +177,7 @@ def test_no_room_for_the_temporary_file_is_said(folder: Place) -> None:
 
 
 class Busy:
-    """A call that fails a number of times, with one error after the other."""
+    """A call that fails a number of times, with one error after another."""
 
     def __init__(self, *errors: BaseException) -> None:
         self.errors, self.calls = list(errors), 0
@@ -197,7 +197,7 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 class HTTPClientError(Exception):
-    """A stand-in for botocore's error, which is no OSError."""
+    """A stand-in for botocore's error, which is not an OSError."""
 
     __module__ = "botocore.exceptions"
 

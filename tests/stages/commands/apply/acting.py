@@ -23,7 +23,7 @@ ODD = os.fsencode("b\udce9 \"'<img src=x onerror=alert(1)>\n😀--yes.jpg")
 
 
 def entry(path: Path) -> dict[str, Any]:
-    """What a plan says of a file."""
+    """Return a plan's entry about a file."""
     data, stat, name = path.read_bytes(), path.stat(), os.fsencode(path)
     said = {"path": name.decode("utf-8", "backslashreplace"), "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
     odd = {"path_bytes": name.hex()} if b"\xe9" in name else {}
@@ -31,7 +31,7 @@ def entry(path: Path) -> dict[str, Any]:
 
 
 def state(folder: Path) -> dict[str, tuple[bytes, int, int]]:
-    """Names, bytes, time stamps and kinds of all files below."""
+    """Return names, bytes, time stamps and kinds of all files below a folder."""
     return {
         str(path.relative_to(folder)): (path.read_bytes(), path.lstat().st_mtime_ns, path.lstat().st_mode)
         for path in folder.rglob("*")
@@ -56,13 +56,13 @@ def plan_for(photos: Path, **more: Any) -> dict[str, Any]:
 
 
 def one(keep: Path, remove: Path, **more: Any) -> Any:
-    """A plan for two files."""
+    """Return a plan for two files."""
     group = {"cluster": 0, "keep": [entry(keep)], "remove": [entry(remove)]}
     return checked({FORMAT: VERSION, "clusters": [group], **more}, "plan")
 
 
 def accompany(photos: Path) -> None:
-    """Companions of all images but one: equal to those of the keeper, and others; and a file that belongs to none."""
+    """Add companions to all images but one: some equal the keeper's companions; and a file that belongs to no image."""
     names = [("a/1.xmp", b"sidecar"), ("b/1.XMP", b"sidecar"), ("a/1.jpg.json", b"an album"), ("a/1.aae", b"edits")]
     names += [
         ("b/1.jpg.json", b"another album"),
@@ -82,7 +82,7 @@ def accompany(photos: Path) -> None:
 def followed(
     plan: RemovalPlan, action: str, folder: Path, yes: bool = True, companions: str = "with", merge: bool = False
 ) -> tuple[list[str], Tally, Path]:
-    """Follow a plan; lines, tally and journal."""
+    """Follow a plan; return the lines, the tally and the journal."""
     tally, path = Tally(), folder / f"{action}.jsonl"
     to = folder / "moved" if action == "move" else None
     with Journal(path) if yes else contextlib.nullcontext() as journal:
@@ -99,11 +99,11 @@ def _written(before: bytes | None, tags: Mapping[str, Any]) -> bytes:
 
 
 EXIFTOOL = {"read": _read, "written": _written, "check_installed": lambda: None}
-"""In place of exiftool: a file says its bytes as a keyword, and a sidecar gets the keywords appended."""
+"""A stand-in for exiftool: a file's bytes are its keyword, and keywords are appended to a sidecar."""
 
 
 def merging_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no exiftool be needed."""
+    """Pretend that exiftool is not needed."""
     for name, function in EXIFTOOL.items():
         monkeypatch.setattr(exiftool, name, function)
 
@@ -118,7 +118,7 @@ WORKING = [action for action in ACTIONS if action != "reflink"]
 
 
 def other_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no link reach from one folder to another, as if they lay on two disks."""
+    """Make links between two folders fail, as if the folders were on two disks."""
     link = os.link
 
     def across(source: str, target: str, **more: Any) -> None:
@@ -134,12 +134,12 @@ def leftovers(folder: Path) -> list[Path]:
 
 
 def folder_of(number: int | None) -> Path:
-    """Where an open file or folder lies."""
+    """Return the path of an open file or folder."""
     return Path() if number is None else Path(f"/proc/self/fd/{number}").readlink()
 
 
 def syncs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is synced, and which names come and go, in order."""
+    """Record, in order, what is synced, and which names are added and removed."""
     happened: list[str] = []
 
     def noted(name: str) -> Any:

@@ -13,7 +13,7 @@ from stages.commands.apply.alone import NAME, alone
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's own, for this program."""
+    """The program's folder, which the user owns."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     return tmp_path / "state" / "fast-diff"
 

@@ -1,4 +1,4 @@
-"""Sidecars and other companions go with their image, or all stay; and all come back."""
+"""Sidecars and other companions are removed with their image, or all of them stay; and `undo` restores all."""
 
 import os
 from collections import Counter
@@ -36,7 +36,7 @@ def photos(photos: Path) -> Path:
 
 
 def plan(keep: Path, *remove: Path, known: bool = True) -> RemovalPlan:
-    """A plan that names the companions as they are now, or does not."""
+    """Return a plan that names the present companions, or no companions."""
     files = [entry(path) for path in remove]
     for path, file in zip(remove, files, strict=True):
         beside = [
@@ -113,7 +113,7 @@ def test_a_companion_of_two_images_and_their_images_stay(
 
 
 def test_a_companion_of_two_images_of_one_plan_stays_with_both(photos: Path, tmp_path: Path) -> None:
-    """As a RAW file and a JPEG that are both compared."""
+    """Example: a RAW file and a JPEG that are both compared."""
     (photos / "b/1.CR2").write_bytes(b"same")
     (photos / "a/1.CR2").write_bytes(b"raw")
     before = state(photos)
@@ -143,7 +143,7 @@ def test_one_kind_has_several_names(photos: Path, tmp_path: Path) -> None:
 
 
 def test_json_of_takeout_goes_under_a_new_name_and_comes_back(photos: Path, tmp_path: Path) -> None:
-    """The image gets a number where the target has one of its name, and so does the JSON, whose stem differs."""
+    """If the target has a file of the same name, the image and its JSON get a number; the JSON's stem differs."""
     keep, gone, note = photos / "a/1.jpg", photos / "b/2(1).jpg", photos / "b/2.jpg(1).json"
     gone.write_bytes(keep.read_bytes())
     note.write_text("of Takeout")

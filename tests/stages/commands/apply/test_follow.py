@@ -1,4 +1,4 @@
-"""Following plans, and taking back what was done: files are never lost, whatever happens in between."""
+"""Follow plans and undo the acts: no file is ever lost, whatever happens in between."""
 
 import errno
 import json
@@ -155,7 +155,7 @@ def test_a_keeper_under_two_names_is_not_taken_for_two_files(photos: Path, tmp_p
 def test_a_file_that_stays_is_known_through_a_mount(
     second_name: bool, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A mount is a link that no name tells of."""
+    """A mount acts as a link that no file name shows."""
     (tmp_path / "way").symlink_to(photos)
     if second_name:
         os.link(photos / "c/y.jpg", photos / "c/z.jpg")
@@ -214,7 +214,7 @@ def test_move_never_overwrites(photos: Path, tmp_path: Path) -> None:
 
 
 def no_links(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file system has no hard links, as those of memory cards."""
+    """Give the file system no hard links, as on memory cards."""
 
     def refuse(*names: Any, **more: Any) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted")
@@ -387,7 +387,7 @@ def test_options_that_do_not_go_together(photos: Path, tmp_path: Path) -> None:
 
 
 def test_files_go_to_any_other_folder(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A new one or not, of this folder as well; what stays in it is no matter where nothing goes for it."""
+    """Any folder is a valid target, this one included, new or not; files that stay there do not matter."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there").mkdir()
     kept = {"cluster": 2, "keep": [entry(Path(shutil.copy(photos / "a/1.jpg", tmp_path / "there")))]}

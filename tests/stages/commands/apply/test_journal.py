@@ -1,4 +1,4 @@
-"""Journals of what was done to files: read back whole, or each entry that can't be trusted refused in one line."""
+"""Journals of acts are read back completely, and each entry that can't be trusted is refused in one line."""
 
 import errno
 import json
@@ -70,7 +70,7 @@ def test_what_ended_changes_nothing_of_what_was_begun(tmp_path: Path) -> None:
 
 
 def test_numbers_go_on_where_a_journal_is_continued(photos: Path, tmp_path: Path) -> None:
-    """Else an act would take another one's place, and its file would never come back."""
+    """Otherwise an act would replace another act in the journal, and that act's file would never be restored."""
     before = state(photos)
     plan = plan_for(photos)
     first, second = (checked(plan | {"clusters": [group]}, "plan") for group in plan["clusters"])
@@ -189,7 +189,7 @@ def test_numbers_of_refused_entries_are_not_used_again(tmp_path: Path) -> None:
 def test_a_journal_and_its_name_are_on_disk_before_the_first_act(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is synced, and what happens to files, in order."""
+    """The test records syncs and changes of files in order."""
     happened: list[str] = []
     fsync, rename = os.fsync, os.rename
 
@@ -231,7 +231,7 @@ def test_a_journal_that_cannot_be_begun_is_an_error_and_closed(tmp_path: Path, m
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(os, "fsync", fails)
-    with pytest.raises(OSError, match="Input/output error") as told:  # keeps the frames, and what they hold, alive
+    with pytest.raises(OSError, match="Input/output error") as told:  # keeps the frames and their objects alive
         Journal(tmp_path / "journal")
     opened = [place for place in Path("/proc/self/fd").iterdir() if place.is_symlink()]
     assert tmp_path / "journal" not in [place.readlink() for place in opened]

@@ -1,4 +1,4 @@
-"""Files that stay and files that go may be one file, seen through two file systems."""
+"""A kept file and a file to remove may be one file that is seen through two file systems."""
 
 import contextlib
 import errno
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("reflinks")
 def seen_twice(
     monkeypatch: pytest.MonkeyPatch, below: Path, changed_ns: Callable[[int], int] = lambda time: time
 ) -> None:
-    """Let files below a folder look as through another file system: other numbers, and times of change as given."""
+    """Show files below a folder as another file system would: other inode numbers, and the given change times."""
     real = {"stat": os.stat, "lstat": os.lstat, "fstat": os.fstat}
 
     def other(found: os.stat_result) -> os.stat_result:
@@ -52,7 +52,7 @@ def seen_twice(
 
 @pytest.fixture
 def twice(tmp_path: Path) -> tuple[Path, Path]:
-    """One file under two paths that no link joins, as one folder is seen through two mounts: here by a second name."""
+    """Give one file two paths that no link joins, as with a folder seen through two mounts: here by a hard link."""
     (tmp_path / "one").mkdir()
     (tmp_path / "one/1.jpg").write_bytes(b"the only copy")
     (tmp_path / "two").mkdir()
@@ -79,7 +79,7 @@ def test_a_file_with_all_times_of_one_that_stays_is_left_alone(
 def test_a_file_that_takes_one_that_stays_along_is_put_back(
     action: str, twice: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The times of change differ, as through SFTP: that both are one file shows when it is set aside."""
+    """The change times differ, as through SFTP: only setting the file aside shows that both are one file."""
     keep, remove = twice
     os.link(keep, remove)
     plan = one(keep, remove)
@@ -107,7 +107,7 @@ def test_a_file_that_takes_one_that_stays_along_is_put_back(
 def test_what_the_system_remembers_of_a_name_is_no_proof(
     twice: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the name of what stays is remembered though its file is gone, its time of change tells."""
+    """A cached name of a deleted kept file is detected by its change time."""
     keep, remove = twice
     os.link(keep, remove)
     plan = one(keep, remove)
@@ -151,7 +151,7 @@ print("all left alone")
 
 
 def test_an_overlay_and_its_upper_folder(tmp_path: Path) -> None:
-    """The real thing, where this user may mount."""
+    """This test mounts a real overlay, where this user may mount."""
     for name in ("lower", "upper", "work", "merged"):
         (tmp_path / name).mkdir()
     (tmp_path / "upper/1.jpg").write_bytes(b"the only copy")
@@ -171,7 +171,7 @@ def test_an_overlay_and_its_upper_folder(tmp_path: Path) -> None:
 def test_what_stays_on_an_object_store_is_no_path_here(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`s3://b/x` is no file `s3:/b/x` of the current folder, whatever lies there."""
+    """`s3://b/x` never means the file `s3:/b/x` in the current folder."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "s3:/b").mkdir(parents=True)
     shutil.copy2(photos / "a/1.jpg", tmp_path / "s3:/b/x.jpg")
@@ -188,7 +188,7 @@ def test_what_stays_on_an_object_store_is_no_path_here(
     assert lines[0].endswith(f"(kept: {photos / 'a/1.jpg'})")
 
 
-# what is known of the files that stay
+# facts about the kept files
 
 
 def stays_of(*keep: Path) -> KeptImages:
@@ -246,7 +246,7 @@ def test_files_alike_lie_on_another_disk_and_have_the_size_and_the_second(photos
 
 
 def test_a_second_name_may_go_and_the_only_one_may_not(photos: Path) -> None:
-    """Whatever that is called: a file can be mounted under another name."""
+    """The name does not matter: a file can be mounted under another name."""
     keep = photos / "a/1.jpg"
     said = "the file is a kept image under another path"
     with pytest.raises(ActRefused, match=said):
@@ -269,7 +269,7 @@ def test_a_file_is_looked_at_by_reading_it(photos: Path, monkeypatch: pytest.Mon
     fstat = os.fstat
 
     def longer(number: int) -> os.stat_result:
-        """As a network file system may remember a file that has been emptied."""
+        """Return the file's old size, as a network file system may for a file that has been emptied."""
         return stat_with(fstat(number), st_size=4)
 
     monkeypatch.setattr(os, "fstat", longer)

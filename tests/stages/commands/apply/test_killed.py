@@ -1,4 +1,4 @@
-"""Acts and their undoing, killed before each step that touches a disk: files are never lost, and all come back."""
+"""Acts and undos are killed before each step that touches a disk: no file is ever lost, and `undo` restores all."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ STEPS = ("rename", "link", "symlink", "unlink", "mkdir", "rmdir", "open")
 
 
 class Dead(BaseException):
-    """No process any more."""
+    """Signal that the simulated process has died."""
 
 
 def killed_at(step: int, work: Callable[[], Any], really: bool = False) -> bool:
@@ -51,7 +51,7 @@ def killed_at(step: int, work: Callable[[], Any], really: bool = False) -> bool:
                 work()
             return done >= step
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of forking where there are threads
+            warnings.simplefilter("ignore", DeprecationWarning)  # of forking a process that has threads
             child = os.fork()
         if not child:
             try:
@@ -64,7 +64,7 @@ def killed_at(step: int, work: Callable[[], Any], really: bool = False) -> bool:
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only processes end here, and what they wrote stays: nothing needs to wait for a disk."""
+    """Skip syncs: processes die here but no disk does, so written data stay."""
     monkeypatch.setattr(os, "fsync", lambda number: None)
 
 
@@ -75,7 +75,7 @@ def photos(photos: Path) -> Path:
 
 
 def cloned(source: int, target: int) -> None:
-    """What a file system with reflinks comes to."""
+    """Emulate a file system with reflinks."""
     os.write(target, os.pread(source, 1 << 20, 0))
 
 
@@ -92,7 +92,7 @@ def prepare(way: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def everywhere(folder: Path) -> list[bytes]:
-    """The bytes of all files below, whatever they are called now."""
+    """Return the bytes of all files below a folder, whatever their names are."""
     return [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
 
 

@@ -1,4 +1,4 @@
-"""Metadata of images that go, in a sidecar of the image that stays; and all as before after an undo."""
+"""Metadata of removed images in a sidecar of the kept image; `undo` restores the former state."""
 
 import os
 import shutil
@@ -149,7 +149,7 @@ def test_an_error_of_one_image_stays_with_its_cluster(
 def test_where_exiftool_fails_images_stay_but_copies_go(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A copy, byte for byte, has no metadata that the image that stays lacks."""
+    """A byte-for-byte copy has no metadata that the kept image lacks."""
 
     def fails(*_: Any) -> Any:
         raise ActRefused("exiftool failed (why)")

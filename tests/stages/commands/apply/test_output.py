@@ -1,4 +1,4 @@
-"""A bar of the files on a terminal, and nothing elsewhere."""
+"""A progress bar of files on a terminal, and no output elsewhere."""
 
 from __future__ import annotations
 

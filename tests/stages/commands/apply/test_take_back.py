@@ -1,4 +1,4 @@
-"""Undo with edited journals."""
+"""`undo` with edited journals."""
 
 import contextlib
 import shutil
@@ -20,7 +20,7 @@ from tests.stages.commands.apply.acting import followed, one, plan_for, syncs, t
 @pytest.mark.parametrize("action", ["move", "trash", "hardlink", "symlink", "delete"])
 @pytest.mark.parametrize("content", [b"", b"sa", b"same", b"same and more", b"other"])
 def test_undo_removes_no_file_that_a_journal_names(action: str, content: bytes, photos: Path, tmp_path: Path) -> None:
-    """Not even one whose bytes the file holds, which might be its backup."""
+    """This includes files whose bytes the restored file holds: such a file may be its backup."""
     keep, remove = photos / "a/1.jpg", photos / "b/1.jpg"
     _, _, journal = followed(one(keep, remove), action, tmp_path)
     backup = tmp_path / "backup/1.jpg"
@@ -42,7 +42,7 @@ def test_undo_removes_no_file_that_a_journal_names(action: str, content: bytes, 
 
 
 def test_undo_removes_no_spare_of_another_act(photos: Path, tmp_path: Path) -> None:
-    """It may hold the only copy of a file."""
+    """The temporary file of another act may hold the only copy of a file."""
     keep, remove = photos / "a/1.jpg", photos / "b/1.jpg"
     _, _, journal = followed(one(keep, remove), "move", tmp_path)
     spare = names.temporary(remove)
@@ -91,7 +91,7 @@ def test_one_entry_that_is_spoilt_costs_no_other(photos: Path, tmp_path: Path) -
     assert "act 2 ends but does not begin" in said[1]
 
 
-# groups, and what is on disk when
+# groups, and the order of syncs
 
 
 def test_what_was_undone_is_not_undone_again(photos: Path, tmp_path: Path) -> None:

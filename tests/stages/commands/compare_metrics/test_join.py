@@ -24,7 +24,7 @@ EMBEDDING = {"metric": "embedding", "embedding": f"{HERE}:brightness", "threshol
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Project]:
-    """By MSE, and by mean brightness alone; the second run has an image more, and the first a file that is no image."""
+    """Runs by MSE and by mean brightness; the second run has one more image, the first a file that is not an image."""
     folder = tmp_path_factory.mktemp("runs")
     images = folder / "images"
     for seed in range(12):

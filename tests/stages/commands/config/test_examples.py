@@ -1,4 +1,4 @@
-"""The commented configs, as `fast-diff config --example` gives them."""
+"""The commented configs that `fast-diff config --example` prints."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def test_an_example_is_a_config_under_a_name_of_its_own(
     assert schema.read_text() == schema_text(discover()), "an editor finds the schema wherever the config is written"
     (tmp_path / "mine.yaml").write_text(text)
     assert load("mine.yaml", discover()) == load(ROOT / "configs" / f"{name}.yaml", discover(), ["run=mine"]) or (
-        name == "demo"  # which has a run's name of its own
+        name == "demo"  # the example has a run name of its own
     )
 
 

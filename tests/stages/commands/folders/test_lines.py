@@ -8,7 +8,7 @@ from stages.report.folders import SCHEMA
 
 
 def pairs(*rows: tuple[str, str, bool, bool]) -> pd.DataFrame:
-    """Rows of the table: two folders, and whether each is contained in the other."""
+    """Return rows of the table: two folders, and whether each folder is contained in the other."""
     whole = {name: np.ones(len(rows), np.int64) for name in SCHEMA.names}
     names = ("folder_a", "folder_b", "contained_a", "contained_b")
     zero = {name: np.zeros(len(rows), np.int64) for name in ("unreadable_a", "unreadable_b", "near_a", "near_b")}
@@ -36,7 +36,7 @@ def test_the_smallest_folder_with_the_most_identical_images_is_named() -> None:
 
 
 def test_named_folders_may_go_together() -> None:
-    """Of three folders with the same images, two may go; and not two whose images are each other's last ones."""
+    """Of three folders with the same images, two may be removed; but not two that hold each other's last images."""
     three = pairs(("/a", "/b", True, True), ("/a", "/c", True, True), ("/b", "/c", True, True))
     assert set(contained(three)["folder"]).isdisjoint(contained(three)["other"])
     chain = said(("/a", "/b", True, False), ("/b", "/c/d", True, False), ("/c", "/e", True, False))

@@ -1,4 +1,4 @@
-"""Companions in plans: names that are not UTF-8, and names that no companion has."""
+"""Companions in plans: names that are not UTF-8, and names that no companion can have."""
 
 from pathlib import Path
 from typing import Any

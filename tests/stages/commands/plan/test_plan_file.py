@@ -1,4 +1,4 @@
-"""Plans: read, checked, and refused where they ask for what is never done."""
+"""Plans are read, checked, and refused if they ask for a forbidden action."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -114,7 +114,7 @@ def test_a_plan_of_no_run_asks_none_that_happens_to_be_here(
 
 
 def proposed(images: pd.DataFrame, clusters: pd.DataFrame) -> list[dict[str, Any]]:
-    """Clusters of the plan for a run that has found these."""
+    """Return the clusters of the plan for a run that has found these clusters."""
     summary = {"failures": [], "clusters": {"count": 1}, "config": {"inputs": {}}}
     results = SimpleNamespace(summary=summary, images=lambda: images, clusters=lambda: clusters, folder=Path("run"))
     return list(proposal(cast(Results, results))[0]["clusters"])
@@ -133,7 +133,7 @@ def test_a_proposal_lists_clusters_by_number_with_the_first_reason_of_each() -> 
 
 
 def test_only_clusters_from_which_something_goes_are_in_a_proposal() -> None:
-    """Of one whose images all stay nothing is said."""
+    """A cluster whose images all stay is left out."""
     facts = {"bytes": 5, "mtime_ns": 7, "digest": "d", "path_bytes": None, "container": None}
     images = pd.DataFrame([{"path": path} | facts for path in ("/a", "/b", "/c", "/d")])
     images.loc[1, "path_bytes"] = b"/b"
@@ -187,7 +187,7 @@ def test_a_reference_with_a_slash_at_its_end_and_one_that_shares_its_beginning(p
 
 
 def test_files_without_a_time_get_it_from_the_run(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page leaves times out; what has one keeps it, and what the run does not know has to do without."""
+    """The page leaves times out. A given time is kept; a file that the run does not know has no time."""
     data = plan_for(photos, run="/run")
     for group in data["clusters"]:
         for file in group["remove"]:

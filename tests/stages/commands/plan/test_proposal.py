@@ -1,4 +1,4 @@
-"""Plans by rules of the command line."""
+"""Plans by the rules of the command line."""
 
 import json
 from collections.abc import Mapping
@@ -15,7 +15,8 @@ from tests.end_to_end.driver import Project, make_image
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """In `main`, images 1 and 2; in `Backup 1`, a copy of both, 1 turned and 2 fainter; in `more`, a copy of 1."""
+    """Folders `main` with images 1 and 2; `Backup 1` with copies of both, 1 turned and 2 fainter; `more` with a copy of
+    1."""
     made = Project(tmp_path_factory.mktemp("plan"), {"cluster": {"keep": ["path"]}})
     images = made.folder / "images"
     for seed in (1, 2):
@@ -32,7 +33,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def going(project: Project, **rules: object) -> dict[str, list[str]]:
-    """Names of the files that go, by the name of the keeper."""
+    """Return the names of the files to remove, by the name of the keeper."""
     plan = proposal(load_run(project.run_folder), PlanRules(**rules))[0]
     return {name(group["keep"][0]): sorted(map(name, group["remove"])) for group in plan["clusters"]}
 

@@ -1,4 +1,4 @@
-"""Names of images and folders as users may type the names."""
+"""Names of images and folders in the forms in which users type the names."""
 
 import os
 from pathlib import Path

@@ -41,7 +41,7 @@ def loaded(path: Path) -> Image.Image:
 
 
 def fill(folder: Path, prefix: str = "") -> None:
-    """Scenes with exact and turned copies scattered over the partitions, a near-duplicate, and two unreadable files."""
+    """Make scenes with exact and turned copies in several partitions, a near-duplicate, and two unreadable files."""
     folder.mkdir(parents=True)
     for seed in range(4):
         scene = Image.open(make_image(folder / f"{prefix}{seed}0-scene.png", seed, (64, 64)))
@@ -107,10 +107,10 @@ def test_images(project: Project) -> None:
     ],
 )
 def test_groups_expand_to_every_pair(tmp_path: Path, sets: str, same_hash: str, rotations: bool) -> None:
-    """What `identical: group` stands for is, to the last bit, what `identical: all` records."""
+    """Rows that `identical: group` represents equal the rows that `identical: all` records, to the last bit."""
     for name, prefix in (("a", "m"), ("b", "f")):
         fill(tmp_path / name, prefix)
-    # With one set, its two folders are roots; with two, paths of b come before those of a.
+    # With one set, its two folders are roots; with two sets, paths of b come before paths of a.
     inputs = {"a": [str(tmp_path / "b"), str(tmp_path / "a")]} if sets == "a" else {"a": [str(tmp_path / "b")]}
     inputs |= {"b": [str(tmp_path / "a")]} if sets == "ab" else {}
     project = finished(tmp_path, inputs=inputs, pairs={"rotations": rotations, "same_hash": same_hash})
@@ -129,7 +129,7 @@ def test_groups_expand_to_every_pair(tmp_path: Path, sets: str, same_hash: str, 
 
 @pytest.mark.slow
 def test_hash_clusters(project: Project) -> None:
-    """Against joining every two images whose hashes agree, one after the other."""
+    """The reference joins every two images whose hashes are equal, one pair after another."""
     hashes = pd.concat(map(pd.read_parquet, (project.run_folder / "hash").glob("*.parquet")))
     turns = {
         row.path: (row.hash_0, {row.hash_0, row.hash_90, row.hash_180, row.hash_270}) for row in hashes.itertuples()
@@ -150,7 +150,7 @@ def test_hash_clusters(project: Project) -> None:
 
 
 def test_a_turn_that_is_nobody_as_it_is_joins_nobody(tmp_path: Path) -> None:
-    """Two images that agree in a turned hash agree only if one of them, or a third, is that image unturned."""
+    """Two images with an equal turned hash match only if one of the two has this hash unturned."""
     config = {"inputs": {}, "thumbnail": {}, "cluster": {}, "pairs": {"rotations": True}}
     (tmp_path / "run.json").write_text(json.dumps({"config": config, "stages": {"cluster": {}}}))
     hashes = {"x": "pqqq", "y": "rqqq", "z": "stuv", "w": "wwww", "v": "vstu"}
@@ -254,7 +254,8 @@ def thumbnail(path: Path) -> np.ndarray:
 
 
 def test_the_demo_knows_its_duplicates(tmp_path: Path) -> None:
-    """Files of one scene match, files of two do not, far from the threshold on either side; made again, none moves."""
+    """Files of one scene match and files of two scenes do not, both far from the threshold; a second call gives the
+    same."""
     made = demo.make_images(tmp_path / "demo")
     stamps = [path.stat().st_mtime_ns for paths in made.values() for path in paths]
     assert demo.make_images(tmp_path / "demo") == made

@@ -1,4 +1,4 @@
-"""The file of decisions against a plain model, and what a full disk or a crash leaves of it."""
+"""The file of decisions against a plain model, after a full disk, and after a crash."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def keep(image: int, value: bool | None = True) -> Action:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_it_is_a_stack_of_whole_states(tmp_path: Path, seed: int) -> None:
-    """The model keeps every state; the file keeps changes, and is opened again now and then."""
+    """The model keeps every state; the file keeps changes, and is reopened from time to time."""
     rng, path = random.Random(seed), tmp_path / "decisions.jsonl"
     states: list[dict[str, dict]] = [{kind: {} for kind in KINDS}]
     now = 0

@@ -1,4 +1,4 @@
-"""`verify` forms keepers by code of its own; on images of every kind it must come to what the stage comes to."""
+"""`verify` computes keepers by its own code, which must agree with the stage on images of every kind."""
 
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -33,7 +33,7 @@ RULES: list[list[Any]] = [
 
 
 def library(seed: int, count: int = 120) -> pa.Table:
-    """Images with facts drawn at random, few of each, so that every rule ties often."""
+    """Return images with random facts from few values, so that every rule often ties."""
     random = np.random.default_rng(seed)
 
     def any_of(*values: Any) -> list[Any]:

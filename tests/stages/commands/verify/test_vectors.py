@@ -17,7 +17,7 @@ HERE = __name__
 
 
 def colours(images: np.ndarray) -> np.ndarray:
-    """Mean colours, and a constant."""
+    """Return mean colours, and a constant."""
     found = images.mean(axis=(1, 2)).astype(np.float32)
     return np.concatenate([found, np.ones((len(found), 1), np.float32)], axis=1)
 
@@ -31,7 +31,7 @@ METRICS: dict[str, dict[str, Any]] = {
 
 
 def project(folder: Path, name: str) -> Project:
-    """Twenty pictures, copies, and a black image, for which the model gives no direction."""
+    """Make twenty pictures, copies, and a black image, for which the model gives no direction."""
     images = folder / "images"
     for seed in range(20):
         make_image(images / f"{seed:02}.png", seed)
@@ -89,7 +89,7 @@ def test_a_vector_that_has_changed_is_found(tmp_path: Path, capsys: pytest.Captu
 
 
 def red(images: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """Differences of mean red."""
+    """Return differences of mean red."""
     return np.abs(images[..., 0].mean(axis=(1, 2)) - image[..., 0].mean())
 
 

@@ -29,7 +29,7 @@ from tests.stages.commands.results.test_tables import fill, save
 Report = dict[str, Any]
 SMALL = {"size": [16, 16]}
 ODD_HASH = {"function": "tests.stages.reference:corner", "shift": 0}
-"""Two images may agree in it at a turn where, the other way round, they do not."""
+"""Hash for which two images may agree in one turn, but not the other way round."""
 PHASH = {"function": "imagehash:phash", "takes": "image", "shift": 0}
 HAMMING = {"metric": "hamming", "threshold": 10}
 EMBEDDING = {"metric": "embedding", "embedding": f"{__name__}:cells", "threshold": 2000.0}
@@ -103,7 +103,7 @@ def finished(folder: Path, sets: str, config: dict[str, Any]) -> Project:
         "partition": {"images": 5, "block": 14},
         "plot": {"pairs": 0, "clusters": 0},
         "thumbnail": SMALL,
-        "hash": {"shift": 7},  # few hashes, so that different images agree, too
+        "hash": {"shift": 7},  # few different hashes, so that different images agree, too
     }
     project = Project(folder, small | config)
     assert project.run() == 0
@@ -125,7 +125,7 @@ TWO_SETS = (
     "hashes, mirror",
     "vectors",
 )
-"""Variants that are looked at with two sets, too: what else there is to them does not ask how many there are."""
+"""Variants that are also checked with two sets; the other variants do not depend on the number of sets."""
 
 
 @pytest.mark.quick(2)
@@ -154,7 +154,7 @@ def test_a_sound_run_is_all_right(tmp_path: Path, variant: str, sets: str) -> No
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Blocks are cut by the hashes of paths: now and then no three copies of an image come into one."""
+    """Return a finished run. Blocks are cut by hashes of paths: sometimes no three copies of an image share a block."""
     for _ in range(20):
         folder = finished(tmp_path_factory.mktemp("verify"), "a", {}).run_folder
         with contextlib.suppress(LookupError):
@@ -165,12 +165,12 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(sound: Path, tmp_path: Path) -> Path:
-    """A run that may be spoilt."""
+    """Return a copy of a run, to be damaged."""
     return Path(shutil.copytree(sound, tmp_path / "run"))
 
 
 def rewrite(path: Path, change: Callable[[pa.Table], pa.Table], **ledger: int) -> None:
-    """Change the rows of an artifact and, by so much, its ledger; whatever else the footer says stays."""
+    """Change the rows of an artifact and its ledger accordingly; keep the rest of the footer."""
     with pq.ParquetFile(path) as file:
         table, record = file.read().replace_schema_metadata(None), json.loads(file.metadata.metadata[b"fast-diff"])
     table = change(table)
@@ -202,7 +202,7 @@ def without(row: int) -> Callable[[pa.Table], pa.Table]:
 
 
 def find_row(folder: Path, wanted: Callable[[dict[str, Any]], bool]) -> tuple[Path, dict[str, Any]]:
-    """The first row that is wanted among those of several block pairs, and its artifact."""
+    """Return the first wanted row among several block pairs, and its artifact."""
     for path in sorted((folder / "pairs").glob("*.parquet"), reverse=True):
         for row in pq.read_table(path).to_pylist():
             if wanted(row):
@@ -211,13 +211,13 @@ def find_row(folder: Path, wanted: Callable[[dict[str, Any]], bool]) -> tuple[Pa
 
 
 def artifact(folder: Path, wanted: Callable[[dict[str, Any]], bool]) -> tuple[Path, int, dict[str, Any]]:
-    """The same, and its place."""
+    """Return the first wanted row, its artifact, and its index in the artifact."""
     path, row = find_row(folder, wanted)
     return path, pq.read_table(path).to_pylist().index(row), row
 
 
 def copies_of_one(folder: Path) -> tuple[Path, dict[str, Any], int]:
-    """An artifact, the last of the rows that join one image to several that are identical to it, and their number."""
+    """Return an artifact, the last of its rows that join one image to several identical images, and their number."""
     for path in sorted((folder / "pairs").glob("*.parquet")):
         rows = [row for row in pq.read_table(path).to_pylist() if is_identical(row)]
         for row in rows:
@@ -283,7 +283,7 @@ def test_the_rounding_of_an_mse_counts(folder: Path) -> None:
 @pytest.mark.quick(1)
 @pytest.mark.parametrize("kind", ["near", "identical"])
 def test_a_removed_row_is_found(folder: Path, kind: str) -> None:
-    """By the ledger; and if that was changed along with it, by looking."""
+    """The ledger shows the removed row; if the ledger was changed along, the comparison of images shows it."""
     path, row, copies = copies_of_one(folder) if kind == "identical" else (*find_row(folder, is_near), 0)
     rewrite(path, without(pq.read_table(path).to_pylist().index(row)))
     code, report = verified(folder, "--pairs", "0", "--images", "0")
@@ -298,7 +298,7 @@ def test_a_removed_row_is_found(folder: Path, kind: str) -> None:
     assert code == 1
     for name in ("random", "nearest"):
         offenders = report["checks"][name]["offenders"]
-        assert report["checks"][name]["wrong"] == (copies or -by)  # each pair of images that the row stood for
+        assert report["checks"][name]["wrong"] == (copies or -by)  # each pair of images that the row represented
         assert all(offender["artifact"] == f"pairs/{path.name}" for offender in offenders)
         assert all(offender["stands"] is None and offender["true"]["mse"] == row["mse"] for offender in offenders)
     assert wrong(verified(folder, "--pairs", "0")[1]).keys() >= {"nearest"}
@@ -314,7 +314,7 @@ def added(row: dict[str, Any]) -> Callable[[pa.Table], pa.Table]:
 
 
 def strangers(folder: Path) -> tuple[Path, dict[str, Any]]:
-    """An artifact, and a false row for it: of two of its images that stand for their groups and do not match."""
+    """Return an artifact and a false row for it: two of its representatives that do not match."""
     for path in sorted((folder / "pairs").glob("*.parquet")):
         rows = pq.read_table(path).to_pylist()
         there = {(row["path_a"], row["path_b"]) for row in rows}
@@ -470,18 +470,18 @@ def test_many_that_are_wrong_are_counted_and_some_are_named(folder: Path, capsys
 
 
 def test_a_wrong_identity_is_found(folder: Path) -> None:
-    """Thumbnails are taken as given, and nothing that was derived from them is."""
+    """Thumbnails are taken as correct, and nothing that is derived from thumbnails is."""
     _, match = find_row(folder, is_near)
     for path in (folder / "thumbnail").glob("*.parquet"):
         paths = pq.read_table(path, columns=["path"])["path"].to_pylist()
         if match["path_a"] in paths:
             rewrite(path, altered(paths.index(match["path_a"]), thumbnail=bytes(16 * 16 * 3)))
     found = wrong(verified(folder)[1])
-    assert found.keys() >= {"matches", "random", "clusters"}  # and the ledger, if a copy lies in its block
+    assert found.keys() >= {"matches", "random", "clusters"}  # and the ledger, if a copy lies in the block
 
 
 def test_without_a_threshold_a_missing_row_is_counted(tmp_path: Path) -> None:
-    """Nothing else would see it, where no pair is looked up."""
+    """No other check would find the missing row if no pair is sampled."""
     run = finished(tmp_path, "a", VARIANTS["every pair"]).run_folder
     path, number, _ = artifact(run, lambda row: row["mse"] > 200)
     rewrite(path, without(number))
@@ -511,7 +511,7 @@ def test_a_bound_above_the_truth_is_found(folder: Path, monkeypatch: pytest.Monk
 
 
 def test_images_near_the_threshold_are_told(folder: Path) -> None:
-    """The nearest figures on either side, against those of all pairs of images."""
+    """The nearest distances on both sides of the threshold, against the distances of all pairs of images."""
     nearest = verified(folder)[1]["checks"]["nearest"]
     tables = [pq.read_table(p) for p in (folder / "thumbnail").glob("*.parquet")]
     values = [v for table in tables for v in table["thumbnail"].to_pylist() if v]
@@ -551,7 +551,7 @@ def test_random_pairs_are_different_pairs_that_are_compared(in_b: int) -> None:
 
 
 def test_pairs_that_agree_in_hash_are_counted_without_looking_at_any() -> None:
-    """Against looking at each pair."""
+    """Counts from groups of hashes equal counts from all pairs."""
     random = np.random.default_rng(5)
     for turns in ((0,), (0, 1, 2, 3), (0, 4), tuple(range(8))):
         hashes = random.integers(0, 3 * len(turns), (60, 8)).astype(np.uint64)
@@ -613,7 +613,7 @@ def cut_short(folder: Path) -> None:
 
 
 def flip(folder: Path) -> None:
-    """A bit in the last of some thumbnails; what stands before them, in a page's header, need not be true."""
+    """Flip a bit in the last bytes of some thumbnails; the page header before the values may be anything."""
     path = min((folder / "thumbnail").glob("*.parquet"))
     group = pq.read_metadata(path).row_group(0)
     columns = [group.column(number) for number in range(group.num_columns)]

@@ -1,4 +1,4 @@
-"""Every metric against a loop over Python numbers, and what becomes of functions and hashes that are no good."""
+"""Every metric against a loop over Python numbers; and errors of invalid functions and hashes."""
 
 import math
 import re
@@ -42,39 +42,40 @@ Row = tuple[str, str, float, int, int, bool]
 
 
 def brighter(image: np.ndarray) -> str:
-    """What perceptual hashes do: a bit for each of 4x5 cells, set where it is brighter than the mean."""
+    """Return a bit for each of 4x5 cells, set if the cell is brighter than the mean, as perceptual hashes do."""
     cells = image[1:5, :5].astype(int).sum(axis=2)
     bits = "".join("01"[value] for value in (cells > cells.mean()).ravel().astype(int))
     return f"{int(bits, 2):05x}"
 
 
 def cells(images: np.ndarray) -> np.ndarray:
-    """Five numbers an image, none of them whole, that do not turn with it; sums over few values, in integers."""
+    """Return five numbers of an image, none whole, that change when the image is turned; sums of few values, in
+    integers."""
     sums = images.astype(np.int64).sum(axis=3)
     columns = [sums[:, :4, :4], sums[:, :3, 2:], sums[:, 5:, 5:], sums[:, 1:2], sums[:, 7:]]
     return np.stack([column.sum(axis=(1, 2)) for column in columns], axis=1).astype(np.float32) / np.float32(37) + 1
 
 
 def largest(images: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """The largest difference of a value."""
+    """Return the largest difference of a value."""
     return np.abs(images.astype(int) - image).max(axis=(1, 2, 3))
 
 
 def lopsided(images: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """Not symmetric, and 3 from an image to itself: nothing that a distance ought to be."""
+    """Return a distance that is not symmetric, and that is 3 from an image to itself."""
     return 3 + np.maximum(images.astype(int) - image, 0).sum(axis=(1, 2, 3)) / 7
 
 
 @dataclass(frozen=True)
 class Case:
-    """A metric, and the dullest way to find the same: from two images, a unturned and b turned already, a number."""
+    """A metric and its simplest reference: the distance of two images, a as stored and b turned."""
 
     params: dict[str, Any]
     plain: Callable[[np.ndarray, np.ndarray], float]
     thresholds: tuple[float, ...]
 
     def distance(self, a: np.ndarray, b: np.ndarray) -> float:
-        """Kept: many tests look at the same pairs."""
+        """Return the distance; cached, since many tests look at the same pairs."""
         key = self.plain, a.tobytes(), b.tobytes()
         if key not in _distances:
             _distances[key] = self.plain(a, b)
@@ -85,7 +86,7 @@ _distances: dict[tuple[Callable[..., float], bytes, bytes], float] = {}
 
 
 def bits_apart(a: np.ndarray, b: np.ndarray) -> float:
-    """Of the shifted images, as the hash stage has them."""
+    """Return the number of differing bits of the shifted images' hashes."""
     return float(bin(int(brighter(a >> 4), 16) ^ int(brighter(b >> 4), 16)).count("1"))
 
 
@@ -135,7 +136,7 @@ CASES = {
 def expected(
     case: Case, params: pairs.Params, a: Sequence[Picture], b: Sequence[Picture] | None
 ) -> tuple[list[Row], dict[str, int]]:
-    """What `identical: all` must give: every row, and the ledger."""
+    """Return the rows and the ledger that `identical: all` must give."""
     turns = turns_of(params)
     together = [(x, y) for x in a for y in b] if b is not None else [(x, y) for x in a for y in a if x.path < y.path]
     rows: list[Row] = []
@@ -156,7 +157,7 @@ def expected(
 
 
 def block(pictures: Sequence[Picture], name: str, params: pairs.Params, partitions: int = 2) -> Artifacts:
-    """The artifacts of a block, with the hash of this module and, where the metric needs them, its vectors."""
+    """Return the artifacts of a block, with this module's hash and, if the metric needs vectors, with vectors."""
     made = plain_block(pictures, name, SHAPE, partitions)
     known = settings(SHAPE, params)
     hashing = hash_stage.Params(function=f"{HERE}:brighter")
@@ -180,12 +181,12 @@ def computed(blocks: Sequence[Artifacts], params: pairs.Params) -> MemoryArtifac
 def rows_of(table: pa.Table) -> list[Row]:
     names = ("path_a", "path_b", "distance", "rotation", "turns", "measured")
     assert [name for name in table.schema.names if name != "mirrored"] == [*names, "borderline"]
-    assert not any(table["borderline"].to_pylist())  # nobody knows by how much another metric moves
+    assert not any(table["borderline"].to_pylist())  # the tolerance of other metrics is unknown
     return list(zip(*(table[name].to_pylist() for name in names), strict=True))
 
 
 def all_rows(artifact: MemoryArtifact, blocks: Sequence[Artifacts], params: pairs.Params, swap: bool) -> list[Row]:
-    """Every pair that rows of `identical: group` stand for."""
+    """Return every pair that rows of `identical: group` represent."""
     tables = [each.index.rows_ for each in blocks]
     paths = [path for table in tables for path in table["path"].to_pylist()]
     number = {path: n for n, path in enumerate(paths)}
@@ -199,7 +200,7 @@ def all_rows(artifact: MemoryArtifact, blocks: Sequence[Artifacts], params: pair
 
 
 def pictures(seed: int, prefix: str = "") -> list[Picture]:
-    """With near-duplicates, turned ones, and identical ones that lie between each other in path order."""
+    """Return pictures with near-duplicates, turned copies, and identical images that interleave in path order."""
     found = gallery(seed, SHAPE, 6, path=lambda n: f"{prefix}{n * 37 % 101:03}-{n}")
     random = np.random.default_rng(seed)
     for n, place in enumerate(random.permutation(8)):
@@ -213,7 +214,7 @@ def pictures(seed: int, prefix: str = "") -> list[Picture]:
 @pytest.mark.usefixtures("path")
 @pairwise(indirect=("path",), path=WAYS, rotations=(True, False), mirror=(True, False), name=tuple(CASES))
 def test_every_pair_against_a_plain_loop(name: str, rotations: bool, mirror: bool) -> None:
-    """One set and two, to the last bit."""
+    """Distances are equal to the last bit, with one set and with two."""
     case, first = CASES[name], pictures(1)
     second = pictures(1, "x")[4:] + gallery(2, SHAPE, 2, path=lambda n: f"y{n}")[:4]
     for threshold in (*case.thresholds, None):
@@ -231,7 +232,7 @@ def test_every_pair_against_a_plain_loop(name: str, rotations: bool, mirror: boo
 @pytest.mark.quick(3)
 @pairwise(same_hash=("compare", "zero", "skip"), rotations=(True, False), mirror=(True, False), name=tuple(CASES))
 def test_rules_and_copies(name: str, rotations: bool, mirror: bool, same_hash: str) -> None:
-    """What `identical: group` stands for is what `identical: all` records, whoever comes first in path order."""
+    """Rows that `identical: group` represents equal the rows of `identical: all`, in either order of images."""
     case, first, second = CASES[name], pictures(3, "f"), pictures(3, "s")[3:]
     for same, threshold in (("any", case.thresholds[1]), ("aspect", None)):
         rules = {"rotations": rotations, "same_hash": same_hash, "same": same, "threshold": threshold}
@@ -260,7 +261,7 @@ def test_rules_and_copies(name: str, rotations: bool, mirror: bool, same_hash: s
 
 @pytest.mark.parametrize("name", CASES)
 def test_copies_cost_a_row_each(name: str) -> None:
-    """Not one for each pair of them, whatever the metric."""
+    """One row a copy, not one row a pair of copies, for every metric."""
     page = random_picture(np.random.default_rng(1), SHAPE)
     params = pairs.Params(**CASES[name].params, threshold=CASES[name].thresholds[1])
     artifact = computed([block([Picture(f"{n:03}", page) for n in range(60)], "a", params)], params)
@@ -280,7 +281,8 @@ def test_blocks_without_readable_images(name: str) -> None:
 
 @pytest.mark.parametrize("scale", [1.0, 0.5])
 def test_floats_are_summed_in_the_order_of_their_entries(scale: float) -> None:
-    """By whole tiles and one by one, to the last bit: entries of very different size, so that another order shows."""
+    """Whole tiles and single pairs give the same bits; entries differ much in size, so another order would change the
+    sum."""
     random = np.random.default_rng(1)
     a, b = ((random.normal(size=(n, 37)) * 10.0 ** random.uniform(-3, 3, 37)).astype(np.float32) for n in (23, 31))
     plain = np.array([[sum_in_order(x, y) * scale for y in b.tolist()] for x in a.tolist()])
@@ -315,7 +317,7 @@ def test_vectors_of_which_squares_vanish_in_float32() -> None:
     assert [row[:2] for row in rows_of(found.rows_)] == [row[:2] for row in rows]
 
 
-# What is no good
+# Invalid functions and hashes
 
 
 def raising(*arguments: np.ndarray) -> np.ndarray:
@@ -355,7 +357,7 @@ FAIL = {
 
 
 def two() -> list[Picture]:
-    """One image whose every value is 77, and another one."""
+    """Return an image whose every value is 77, and another image."""
     return [Picture(ODD, np.full(SHAPE, 77, np.uint8)), Picture("x.png", pictures(1)[0].pixels)]
 
 
@@ -390,7 +392,7 @@ def ragged(images: np.ndarray) -> list[list[int]]:
 
 
 def by_content(images: np.ndarray) -> np.ndarray:
-    """Of another length for batches that begin with the odd image."""
+    """Return vectors of another length for batches that begin with the odd image."""
     return np.ones((len(images), 2 if images[0, 0, 0, 0] == 77 else 3))
 
 
@@ -441,7 +443,7 @@ HASHES = {
 
 
 def hashed(image: np.ndarray) -> str:
-    """As the test says in the first pixels: which text an image has."""
+    """Return the text that the test has stored in the image's first pixels."""
     return GIVEN[int(image[0, 0, 0])]
 
 
@@ -476,7 +478,7 @@ def test_an_odd_number_of_digits_has_four_bits_each(monkeypatch: pytest.MonkeyPa
     assert artifact.rows_["distance"].to_pylist() == [1.0]
 
 
-# What is refused before anything runs
+# Errors before the run begins
 
 
 @pytest.mark.parametrize(
@@ -518,7 +520,7 @@ def test_metrics_that_do_not_exist_are_refused(changes: dict[str, Any], words: s
 
 
 def test_identity_is_what_says_which_image_it_was() -> None:
-    """The index holds it under the digest by which a custom metric looks for paths."""
+    """A custom metric finds an image's path by the digest in the index."""
     params = pairs.Params(metric=f"{HERE}:largest", threshold=1.0)
     (row, _) = block(two(), "a", params).index.rows_.to_pylist()
     assert row["identity"] == digest(two()[0].pixels)

@@ -1,4 +1,4 @@
-"""JPEGs that end early, whole JPEGs that look incomplete, and huge JPEGs."""
+"""Truncated JPEGs, whole JPEGs that look truncated, and huge JPEGs."""
 
 from dataclasses import replace
 from typing import Any
@@ -26,7 +26,7 @@ KINDS: list[dict[str, Any]] = [
 
 
 def in_scans(picture: Image.Image) -> bytes:
-    """A sequential JPEG whose components come in a scan each: those of a progressive one, without its later scans."""
+    """Return a sequential JPEG with one scan a component: a progressive JPEG without its later scans."""
     grey = saved(picture.convert("L"), "JPEG")
     head, scan = grey.index(b"\xff\xc0"), grey.index(b"\xff\xda")
     frame, tables = bytearray(grey[head : head + 13]), grey[head + 13 : scan]
@@ -93,7 +93,7 @@ def test_bytes_that_are_no_frame_leave_pillow_to_say_what_is_wrong() -> None:
 
 
 def test_a_huge_one_is_decoded_where_a_reduced_scale_is_small_enough() -> None:
-    picture = Image.fromarray(smooth(640, 480, seed=3))  # at an eighth 80 x 60
+    picture = Image.fromarray(smooth(640, 480, seed=3))  # at an eighth, 80 x 60
     options = replace(FAST, size=(16, 12), max_pixels=4_800)
     data = saved(picture, "JPEG")
     found = decode(data, options)
@@ -106,7 +106,7 @@ def test_a_huge_one_is_decoded_where_a_reduced_scale_is_small_enough() -> None:
 
 def test_coefficients_bound_what_holds_all_of_them() -> None:
     picture = Image.fromarray(smooth(640, 480, seed=3))
-    for quarter, pixels in ((True, 640 * 480 // 2), (False, 640 * 480)):  # three coefficients are counted as a pixel
+    for quarter, pixels in ((True, 640 * 480 // 2), (False, 640 * 480)):  # a pixel counts three coefficients
         data = saved(picture, "JPEG", progressive=True, subsampling=2 if quarter else 0)
         assert decode(data, replace(FAST, max_pixels=pixels)).scale == 8
         assert code(data, replace(FAST, max_pixels=pixels - 1)) == "too-large"

@@ -1,4 +1,4 @@
-"""The short way into plain PNGs gives what Pillow gives, or nothing."""
+"""The fast path for plain PNGs gives the pixels that Pillow gives, or no pixels."""
 
 import io
 import struct
@@ -22,7 +22,7 @@ MANY = 10**6
 def picture(mode: str, width: int, height: int, seed: int = 1) -> Image.Image:
     random = np.random.default_rng(seed)
     pixels = random.integers(0, 256, (height, width, 4), dtype=np.uint8)
-    pixels[: height // 2] //= 64  # something that shrinks
+    pixels[: height // 2] //= 64  # compressible data
     return Image.fromarray(pixels).convert(mode)
 
 
@@ -109,7 +109,7 @@ def test_a_large_one_is_not_decoded() -> None:
 def test_a_broken_one_is_never_another_picture(
     mode: str, places: list[tuple[int, int]], cut: int, mended: bool
 ) -> None:
-    """`mended`: with checksums that are right all the same, as a program writes them that errs in the pixels."""
+    """`mended`: with correct checksums all the same, as a faulty program would write wrong pixels."""
     broken = bytearray(png(picture(mode, 20, 15)))
     for place, value in places:
         broken[place % len(broken)] = value
@@ -133,7 +133,7 @@ def with_checksums(data: bytes) -> bytes:
 
 
 def with_rows(data: bytes, rows: int | None, interlaced: bool = False) -> bytes:
-    """A PNG whose compressed data end, well-formed, after some rows, or one byte before the end (None)."""
+    """Return a PNG whose compressed data end, well-formed, after some rows, or one byte before the end (None)."""
     head = bytearray(data[:33])
     head[28] = interlaced
     head[29:33] = struct.pack(">I", zlib.crc32(head[12:29]))

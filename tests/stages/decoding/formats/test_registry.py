@@ -1,4 +1,4 @@
-"""Each format becomes a thumbnail, or the error of a format that can't be read here."""
+"""Each format gives a thumbnail, or the error of a format that can't be read here."""
 
 import io
 import subprocess
@@ -30,7 +30,7 @@ EVERY = every_format()
 
 
 def off(got: SimpleNamespace, expected: np.ndarray = SMALL) -> int:
-    """The largest difference of a value."""
+    """Return the largest difference of a value."""
     return int(np.abs(got.pixels.astype(int) - expected).max())
 
 
@@ -94,7 +94,7 @@ DIMMED = FLOAT * 0.7 + 20
 
 
 def spotted(values: np.ndarray, spot: float) -> np.ndarray:
-    """With one pixel of another value, in a corner that hardly counts."""
+    """Return the image with one changed pixel in a corner."""
     found = values.copy()
     found[0, 0] = spot
     return found
@@ -116,7 +116,7 @@ def spotted(values: np.ndarray, spot: float) -> np.ndarray:
     ids=["over", "under", "255", "20 to 200", "nan", "no data", "huge", "least"],
 )
 def test_floats_mean_the_same_whoever_reads_them(values: np.ndarray, kind: type) -> None:
-    """Pillow reads grey ones of 32 bits, tifffile all others."""
+    """Pillow reads grey TIFFs of 32-bit floats, tifffile all other TIFFs of floats."""
     with np.errstate(over="ignore"):
         data = tiff(values.astype(kind))
     expected = GREY_SMALL * 0.7 + 20 if np.array_equal(values, DIMMED) else GREY_SMALL
@@ -251,10 +251,10 @@ def test_camera_raw() -> None:
     fast = decode(data, FAST, b"/photos/IMG_1.dng")
     assert (fast.width, fast.scale) == (320, 2)
     assert np.corrcoef(fast.pixels.ravel(), got.pixels.ravel())[0, 1] > 0.99
-    assert np.corrcoef(got.pixels.ravel(), SMALL.ravel())[0, 1] > 0.8  # developed: another white, another gamma
+    assert np.corrcoef(got.pixels.ravel(), SMALL.ravel())[0, 1] > 0.8  # developed: another white balance and gamma
     assert problem_of(data, b"x.dng", replace(FAST, max_pixels=100)) == problems.MANY_PIXELS
     plain = saved(Image.fromarray(PICTURE), "TIFF")
-    assert decode(plain, EXACT, b"scan.nef").format == "TIFF"  # a TIFF by a misleading name
+    assert decode(plain, EXACT, b"scan.nef").format == "TIFF"  # a TIFF with a misleading name
 
 
 def problem_of(data: bytes, name: bytes, options: DecodeOptions = EXACT) -> problems.Problem:

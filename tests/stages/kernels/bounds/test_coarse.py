@@ -20,7 +20,7 @@ GRIDS = [(shape, grid) for shape in SHAPES for grid in (4, 8, 16) if grid <= min
 
 @pytest.fixture(params=["compiled", "numpy"], scope="module")
 def looping(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Sums by compiled loops, and by NumPy."""
+    """Run with sums by compiled loops, and by NumPy."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(coarse, "native_for", lambda *_: native if request.param == "compiled" else None)
         yield
@@ -64,7 +64,7 @@ def test_contrast_is_the_standard_deviation_of_all_values(shape: coarse.Shape) -
 
 @pytest.mark.parametrize("side", [1022, 1023])
 def test_contrast_of_a_large_thumbnail_of_nearly_one_colour(side: int) -> None:
-    """The squares of sums are beyond what float64 holds; their differences are not."""
+    """Float64 can't hold the squares of the sums, but can hold their differences."""
     image = np.full((1, side, side, 4), 254, np.uint8)
     image[0, 0, 0, 0] = 255
     size = image.size
@@ -83,12 +83,12 @@ def test_sums_of_large_thumbnails_at_the_extremes(side: int) -> None:
     image = np.full((1, side, side, 4), 255, np.uint8)
     pixels = side // 4 * ((side + 1) // 4)
     assert coarse.coarse(image)[0, 5:10].tolist() == [255 * pixels] * 4 + [4 * 255**2 * pixels]
-    assert coarse.vectors(coarse.coarse(image), image.shape[1:])[0, 9] == 0  # nothing is left within the cell
+    assert coarse.vectors(coarse.coarse(image), image.shape[1:])[0, 9] == 0  # the cell has no remaining contrast
 
 
 def test_sums_that_float32_cannot_hold() -> None:
-    """Cells of more than 258 lines; such thumbnails are larger than any that the config allows. Where float64 is taken
-    sooner than it must be, the sums are the same."""
+    """Cells of more than 258 lines, larger than any thumbnail that the config allows; float64 from fewer lines on
+    gives equal sums."""
     for shape in ((1, 1100, 4, 1), (1, 4, 1100, 1)):
         image = np.full(shape, 255, np.uint8)
         image[:, ::7, ::7] = 254
@@ -108,7 +108,7 @@ def test_sums_that_float32_cannot_hold() -> None:
     ],
 )
 def test_which_sums_fit_32_bits(shape: coarse.Shape, fits: bool) -> None:
-    """Exactly 2³¹ is no multiple of 255², so < and <= are the same there."""
+    """2³¹ is no multiple of 255², so < and <= give the same."""
     brightest = int(coarse.coarse(np.full((1, *shape), 255, np.uint8)).max())
     assert coarse.fits_int32(shape) == fits == (brightest < 2**31)
 
@@ -123,14 +123,14 @@ def test_vectors_are_rounded_once(
     ulp = Decimal(2) ** -24 * (1 + Decimal(2) ** -10)
     for image, row in zip(images, plain.vectors(images, grid, zero_mean), strict=True):
         for entry, exact in zip(row.tolist(), plain.vector(image, grid, zero_mean), strict=True):
-            if abs(exact) < Decimal(10) ** -50:  # 0, as far as 60 digits tell
+            if abs(exact) < Decimal(10) ** -50:  # 0, to 60 digits
                 assert entry == 0
             assert abs(Decimal(entry) - exact) <= ulp * abs(exact) + Decimal(10) ** -50
 
 
 @pytest.mark.parametrize("side", [1024, 1023])
 def test_vectors_without_means_of_large_thumbnails(side: int) -> None:
-    """The integers behind the entries are as large as they get; a brighter copy has the same vector, bit by bit."""
+    """The integers behind the entries are as large as possible; a brighter copy has the same vector, bit by bit."""
     half = np.zeros((1, side, side, 4), np.uint8)
     half[:, side // 2 :] = 200
     found = plain.vectors(half, zero_mean=True)[0]
@@ -146,7 +146,7 @@ def test_vectors_without_means_of_large_thumbnails(side: int) -> None:
     alike=st.booleans(),
 )
 def test_what_is_left_within_a_cell_keeps_its_digits(values: list[int], level: int, alike: bool) -> None:
-    """Where nearly all values agree, subtracting s²/m from q in floats would leave none."""
+    """If nearly all values are equal, subtracting s²/m from q in floats would lose all digits."""
     values = [level] * (9_000 * alike) + values
     side = math.isqrt(len(values))
     values = values[-side * side :]
@@ -160,7 +160,7 @@ def test_what_is_left_within_a_cell_keeps_its_digits(values: list[int], level: i
 
 
 def bounded(images: np.ndarray, grid: int, turns: int, zero_mean: bool) -> None:
-    """In float64 of the exact vectors: the bound holds for every pair, at every turn, up to float64's own errors."""
+    """Check the bound for every pair in every turn, in float64 of the exact vectors, up to the rounding of float64."""
     exact = np.array([[float(entry) for entry in plain.vector(image, grid, zero_mean)] for image in images])
     flat = images.reshape(len(images), -1, images.shape[3]).astype(np.int64)
     for turn, order in zip(plain.TURNS[turns], orbits.orders(images.shape[3], turns, grid), strict=True):
@@ -192,11 +192,11 @@ def test_the_bound_holds_whatever_the_images(images: np.ndarray, zero_mean: bool
 def test_the_bound_is_tight_where_images_differ_in_means(
     shape: coarse.Shape, grid: int, seed: int, zero_mean: bool
 ) -> None:
-    """So no term of it is missing: what is no larger than the distance can't be much smaller either."""
+    """No term of the bound is missing: a bound that never exceeds the distance is also never much smaller."""
     a, b = plain.stepped(np.random.default_rng(seed), shape, grid, orbits=False)
     u, v = plain.vectors(np.stack([a, b]), grid, zero_mean).astype(np.float64)
     whole: float = plain.squares(a, b)
-    if zero_mean:  # of the pixels inside cells: on an odd side, others have part in the mean
+    if zero_mean:  # of the pixels inside cells: on an odd side, other pixels share in the mean
         apart = np.concatenate(
             [(a[cell].astype(int) - b[cell]).reshape(-1, shape[2]) for cell in plain.cells(shape, grid)]
         )
@@ -205,7 +205,8 @@ def test_the_bound_is_tight_where_images_differ_in_means(
 
 
 def test_the_bound_is_tight_where_images_differ_in_contrast() -> None:
-    """The residues' term: images with equal means, one of which is more contrasted, by the same factor all over."""
+    """This tests the residues' term: images with equal means, of which one has a greater contrast by a constant
+    factor."""
     signs = np.indices((8, 8)).sum(axis=0) % 2 * 2 - 1
     a, b = ((128 + signs * by)[:, :, None].astype(np.uint8) for by in (3, 40))
     u, v = plain.vectors(np.stack([a, b])).astype(np.float64)

@@ -28,7 +28,8 @@ def squared(row: list[Fraction]) -> Fraction:
 @pytest.mark.parametrize(("n", "d"), [(0, 5), (1, 64), (2, 3), (7, 48), (100, 8), (100, 1), (50, 90)])
 @pytest.mark.parametrize("rank", [0, 1, 3, 40])
 def test_a_projection_stretches_by_no_more_than_it_says(n: int, d: int, rank: int) -> None:
-    """In fractions, for vectors within the span of the directions, where nothing is lost, and for any others."""
+    """Exact fractions, for vectors within the span of the directions, where no length is lost, and for other
+    vectors."""
     found = principal(points(1, n, d, rank))
     assert found.basis.shape == (d, min(d, DIRECTIONS))
     assert 1 < found.stretch < 1 + 1e-8
@@ -42,7 +43,7 @@ def test_a_projection_stretches_by_no_more_than_it_says(n: int, d: int, rank: in
 
 
 def test_a_stretch_is_told_whatever_the_basis(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Should a library give directions that are not quite orthonormal, the stretch says so."""
+    """If a library gives directions that are not quite orthonormal, `stretch` shows the error."""
     true = np.linalg.qr
     monkeypatch.setattr(np.linalg, "qr", lambda matrix: tuple(part * 1.001 for part in true(matrix)))
     found = principal(points(1, 30, 20, 10))
@@ -53,7 +54,7 @@ def test_a_stretch_is_told_whatever_the_basis(monkeypatch: pytest.MonkeyPatch) -
 def test_what_is_compared_along_directions_that_stretch_is_given_so_much_more_room(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Vectors along the first direction are as far apart there as the basis makes them: none may be lost."""
+    """Vectors along the first direction are as far apart as the basis makes them: no match may be lost."""
     true = np.linalg.qr
     monkeypatch.setattr(np.linalg, "qr", lambda matrix: tuple(part * 1.001 for part in true(matrix)))
     rows = points(1, 30, 20, 10).astype(np.float32)
@@ -77,9 +78,9 @@ def test_directions_are_those_of_the_greatest_spread(n: int, d: int) -> None:
 
 @pytest.mark.parametrize("rank", [0, 1, DIRECTIONS - 1, DIRECTIONS])
 def test_points_in_few_dimensions_lose_nothing(rank: int) -> None:
-    """What spreads in DIRECTIONS dimensions at most is as far apart along the directions as it was."""
+    """Vectors that vary in at most DIRECTIONS dimensions keep their distances along the directions."""
     vectors = points(4, 40, 64, rank).astype(np.float32)
-    flat = vectors if rank < DIRECTIONS else vectors[: DIRECTIONS + 1]  # rounding adds dimensions: DIRECTIONS remain
+    flat = vectors if rank < DIRECTIONS else vectors[: DIRECTIONS + 1]  # rounding adds dimensions; DIRECTIONS remain
     keys = principal(as_they_are(flat)).project(flat, as_they_are).rows.astype(np.float64)
     whole = ((flat[:, None].astype(np.float64) - flat) ** 2).sum(axis=2)
     assert ((keys[:, None] - keys) ** 2).sum(axis=2) == pytest.approx(whole, rel=1e-4, abs=1e-6)
@@ -99,7 +100,7 @@ def test_keys_are_projections_about_the_mean_with_the_largest_norm_on_the_way() 
 
 @pytest.mark.parametrize("rows", [[], [[0, 0]], [[0.25, 0]], [[3, 4], [0, 1]], [[16_777_216, 1, 1, 1]]])
 def test_the_largest_norm_of_rows(rows: list[list[float]]) -> None:
-    """In float64: one more than 2²⁴ is no number of float32."""
+    """The norm is computed in float64: float32 can't hold 2²⁴ + 1."""
     given = np.array(rows, np.float32).reshape(len(rows), -1 if rows else 2)
     exact = max((sum(Fraction(x) ** 2 for x in row) for row in given.tolist()), default=Fraction(0))
     assert largest_norm(given) == math.sqrt(exact)
@@ -128,9 +129,10 @@ def test_keys_are_made_in_parts_and_padded(monkeypatch: pytest.MonkeyPatch) -> N
     nearness=st.integers(0, 20),
 )
 def test_keys_and_their_norm_lose_no_match(seed: int, n: int, d: int, offset: float, nearness: int) -> None:
-    """Vectors in float64 that were rounded once: the greatest of their distances, and the cut that is made of it.
+    """Vectors in float64 are rounded once; the test takes the greatest of their distances, and the cut made from it.
 
-    All of them may be far from the middle and near each other: rounding then moves them by more than their keys."""
+    All vectors may be far from the centre and near each other: then rounding moves the vectors by more than the
+    keys."""
     random = np.random.default_rng(seed)
     vectors = random.normal(size=d) + offset + random.normal(size=(n, d)) * 2.0**-nearness
     rounded = vectors.astype(np.float32)

@@ -35,7 +35,7 @@ def doubles(rows: np.ndarray) -> np.ndarray:
 
 
 def block(seed: int, start: int = 0, count: int = 10, n: int = 300, d: int = D) -> np.ndarray:
-    """Vectors that spread along some of the axes only."""
+    """Return vectors that vary along some axes only."""
     rows = np.zeros((n, d), np.float32)
     rows[:, start : start + count] = np.random.default_rng(seed).normal(size=(n, count)) * 10
     return rows
@@ -55,7 +55,7 @@ def test_a_block_is_projected_once_and_blocks_share_directions() -> None:
     assert projected(named("b"), 0, b, doubles)[1] is directions
     turned, again = projected(named("a"), 1, a, lambda rows: doubles(rows[:, ::-1]))
     assert turned is not first
-    assert again is not directions  # turned vectors spread along other axes
+    assert again is not directions  # turned vectors vary along other axes
 
 
 def test_directions_are_renewed_for_another_kind_of_block_and_then_serve_both() -> None:
@@ -83,7 +83,7 @@ def test_long_vectors_are_projected_on_more_directions(entries: int, expected: i
 @pytest.mark.parametrize("turns", [1, 2])
 @pytest.mark.parametrize("n", [1, 200])
 def test_no_match_is_lost_along_the_directions_of_other_blocks(turns: int, n: int) -> None:
-    """The directions are those of a block that lies in other dimensions."""
+    """The directions come from a block that varies in other dimensions."""
     random = np.random.default_rng(7)
     space = Space(30.0, np.arange(D * turns).reshape(turns, D))
     far = np.tile(block(1, 25, 10), turns)

@@ -19,7 +19,7 @@ GROUPS = [(shape, turns) for shape in SHAPES for turns in ((2, 4, 8) if shape in
 
 @pytest.fixture(params=["compiled", "numpy"], scope="module")
 def looping(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Invariants by compiled loops, and by NumPy."""
+    """Run with invariants by compiled loops, and by NumPy."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(orbits, "native_for", lambda *_: native if request.param == "compiled" else None)
         yield
@@ -68,7 +68,7 @@ def test_the_invariants_bound_every_turn(shape: coarse.Shape, turns: int, zero_m
 )
 def test_the_invariants_bound_whatever_the_vectors(entries: np.ndarray, alike: bool, turns: int) -> None:
     orders = orbits.orders(1, turns)
-    if alike:  # near each other, or near a turn of each other
+    if alike:  # near each other, or near a turned copy of each other
         entries[1] = entries[0][orders[int(abs(entries[1, 0])) % turns]] + entries[1] / np.float32(1000)
     w = kept(entries, 1, turns)
     u, v = entries.astype(np.float64)
@@ -89,7 +89,7 @@ def test_no_turn_changes_the_invariants(shape: coarse.Shape, turns: int) -> None
 @pytest.mark.parametrize("shape", SQUARE, ids=str)
 @pytest.mark.parametrize("turns", [2, 4, 8])
 def test_the_invariants_tell_apart_what_they_can(shape: coarse.Shape, turns: int) -> None:
-    """Images that differ alike in all cells that turns carry into each other: nothing of their distance is lost."""
+    """If images differ equally in all cells that turns map to each other, the bound equals the distance."""
     for seed in range(5):
         a, b = plain.stepped(np.random.default_rng(seed), shape, 4, orbits=True, mirror=turns != 4)
         w = kept(plain.vectors(np.stack([a, b])), shape[2], turns)

@@ -1,4 +1,4 @@
-"""The cuts against sums and products in float32, in whatever order; distances in exact fractions."""
+"""Cuts against float32 sums and products in any order; distances are exact fractions."""
 
 import math
 from decimal import Decimal, getcontext
@@ -25,7 +25,7 @@ cases = given(
 
 
 def pair(seed: int, n: int, scale: int, offset: float, nearness: int) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors in float64: anywhere, up to far from the middle, and near each other."""
+    """Return two vectors in float64 that are near each other, at any distance from the origin."""
     random = np.random.default_rng(seed)
     u = random.normal(size=n) + offset
     v = u + random.choice([random.normal(size=n), np.ones(n), -np.eye(1, n)[0]]) * 2.0**-nearness
@@ -37,7 +37,7 @@ def squared(u: np.ndarray, v: np.ndarray) -> Fraction:
 
 
 def above(number: Fraction) -> float:
-    """The next float64 that is not less."""
+    """Return the least float64 that is at least the value."""
     return float(number) if Fraction(float(number)) >= number else math.nextafter(float(number), math.inf)
 
 
@@ -46,7 +46,7 @@ def norm(u: np.ndarray) -> float:
 
 
 def totals(terms: np.ndarray, random: np.random.Generator) -> list[np.float32]:
-    """Sums of float32 in several orders: from either end, smallest and largest first, in eight lanes, in pairs."""
+    """Return float32 sums in several orders: from either end, smallest and largest first, in eight lanes, in pairs."""
 
     def in_a_row(values: np.ndarray) -> np.float32:
         return np.cumsum(values, dtype=np.float32)[-1]
@@ -65,7 +65,7 @@ def test_no_sum_of_squared_differences_exceeds_the_cut(
     u, v = pair(seed, n, scale, offset, nearness)
     x, y = u.astype(np.float32), v.astype(np.float32)
     terms = (x - y) ** 2
-    fused = ((x - y).astype(np.float64) ** 2).astype(np.float32)  # as a fused multiply-add does: rounded once less
+    fused = ((x - y).astype(np.float64) ** 2).astype(np.float32)  # as by a fused multiply-add, which rounds once
     most = slack.cut(above(squared(u, v)), norm(x), norm(y), n)
     assert most.dtype == np.float32
     random = np.random.default_rng(seed)
@@ -86,7 +86,7 @@ def test_no_product_is_below_the_bound(seed: int, n: int, scale: int, offset: fl
 
 @pytest.mark.parametrize("n", [100, 1_000, 50_000])
 def test_where_every_addition_rounds_up(n: int) -> None:
-    """One term of 1, then many of a little more than half the distance to the next float32: each counts twice."""
+    """One term of 1, then many terms of a little more than half the distance to the next float32: each counts twice."""
     x, y = np.full(n, 2.0**-12 * 1.001, np.float32), np.zeros(n, np.float32)
     x[0] = 1
     found = np.cumsum(x * x, dtype=np.float32)[-1]
@@ -98,7 +98,7 @@ def test_where_every_addition_rounds_up(n: int) -> None:
 @settings(max_examples=400)
 @cases
 def test_vectors_may_be_off_by_four_units(seed: int, n: int, scale: int, offset: float, nearness: int) -> None:
-    """Vectors that were moved apart by all that is allowed, along the line between them: 4ηR on either side."""
+    """Each vector is moved by the largest permitted error along the line between the two: 4ηR on either side."""
     u, v = pair(seed, n, scale, offset, nearness)
     far = norm(u - v)
     by = 4 * float(ETA) * (norm(u) + norm(v))
@@ -114,7 +114,7 @@ def test_vectors_may_be_off_by_four_units(seed: int, n: int, scale: int, offset:
 
 @pytest.mark.parametrize("entries", [1e-19, 1e-20, 3e-21, 1e-22, 1e-23])
 def test_below_the_range_of_float32_nothing_is_lost(entries: float) -> None:
-    """Squares of entries so small have few bits left, or none: what is lost is not relative to the sum any more."""
+    """Squares of such small entries have few bits or none, so the loss is no longer relative to the sum."""
     random = np.random.default_rng(1)
     for _ in range(300):
         x = (random.normal(size=8) * entries).astype(np.float32)
@@ -127,14 +127,14 @@ def test_below_the_range_of_float32_nothing_is_lost(entries: float) -> None:
 
 @pytest.mark.parametrize("far", [0.0, 1.0, 1e30, 3.3e38, 1e60, 1e300])
 def test_thresholds_beyond_float32_let_everything_pass(far: float) -> None:
-    """A user's threshold may be anything; numpy's warning that float32 can't hold it would be an error here."""
+    """A user's threshold may be any number; NumPy's overflow warning would be an error in this test."""
     assert float(slack.cut(far, 0, 0, 8)) > far or far >= 3.3e38
     assert -2 * float(slack.bound(far, 0, 0, 8)) > far or far >= 3.3e38
 
 
 @pytest.mark.parametrize("shape", [(64, 64, 3), (50, 50, 3)], ids=str)
 def test_the_slack_is_small(shape: tuple[int, int, int]) -> None:
-    """Under one unit of mean squared error, even between the blackest and the whitest image."""
+    """The slack is under one unit of mean squared error, even between a black and a white image."""
     pixels = shape[0] * shape[1]
     norm, d, limit = 128 * math.sqrt(pixels * shape[2]), 64, 200 * pixels
     for most in (float(slack.cut(limit, norm, norm, d)), -2 * float(slack.bound(limit, norm, norm, d))):
@@ -145,7 +145,7 @@ def test_the_slack_is_small(shape: tuple[int, int, int]) -> None:
 @pytest.mark.parametrize(("a", "b"), [(0.0, 0.0), (3.0, 7.0), (2_000.0, 1_500.0)])
 @pytest.mark.parametrize("far", [0.0, 1e-45, 12.5, 819_200.0])
 def test_the_slack_is_what_was_derived_and_no_more(far: float, a: float, b: float, terms: int) -> None:
-    """The formulas of the module's docstring, in decimals; more slack would only let more candidates pass."""
+    """The formulas of the module's docstring, in decimals; a larger slack would only let more candidates pass."""
     getcontext().prec = 60
     eta = Decimal(2) ** -24
     reach = Decimal(far).sqrt() * (1 + Decimal(2) ** -20) + 4 * eta * (Decimal(a) + Decimal(b))

@@ -50,7 +50,7 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def told(candidates: Candidates | None) -> Told:
-    """Candidates as a table; they must be sorted, each pair once."""
+    """Return candidates as a table; candidates must be sorted, each pair once."""
     assert candidates is not None
     assert [column.dtype for column in candidates] == [np.int64, np.int64, np.uint8]
     pairs = list(zip(candidates.a.tolist(), candidates.b.tolist(), strict=True))
@@ -62,7 +62,7 @@ def told(candidates: Candidates | None) -> Told:
 def checked(
     found: Told, left: np.ndarray, right: np.ndarray, space: Space, a: np.ndarray, b: np.ndarray, ascending: bool
 ) -> int:
-    """Every pair in float64, image by image: what is below must be there, what is clearly above must not."""
+    """Compare with float64 distances of single pairs: pairs below the cut must pass, pairs clearly above must not."""
     above = (space.squared**0.5 * (1 + 1e-5) + 1e-6 * (largest_norm(left) + largest_norm(right))) ** 2
     turned = right[b][:, space.orders].astype(np.float64)
     power = 1 << np.arange(len(space.orders))
@@ -81,7 +81,7 @@ def checked(
 
 
 def clouds(seed: int, n: int, d: int, turns: int) -> np.ndarray:
-    """Points, some near others or near others' turns, as each is stored with all its turns."""
+    """Return points with all their turns; some points are near others or near turned others."""
     random = np.random.default_rng(seed)
     around = random.normal(size=(1 + n // 6, d))
     rows = around[random.integers(len(around), size=n)] + random.normal(size=(n, d)) * 0.2
@@ -167,7 +167,7 @@ def test_one_side_with_itself(filtering: Any, n: int, dimensions: tuple[int, int
 @pytest.mark.parametrize("shape", [(5, 5, 3), (8, 8, 1), (13, 13, 4)], ids=str)
 @pytest.mark.parametrize("turns", [8, 4, 2])
 def test_turns_by_their_invariants(filtering: Any, turns: int, n: int, shape: coarse.Shape) -> None:
-    """One pass for all turns; a turn of one image is the inverse turn of the other, whichever comes first."""
+    """One pass covers all turns; a turn of one image is the inverse turn of the other image."""
     random = np.random.default_rng(4)
     base = [image // 2 + random.integers(0, 9, shape) for image in plain.gallery(shape)]
     chosen = random.choice(plain.TURNS[turns], n).tolist()
@@ -216,7 +216,7 @@ def test_no_more_than_there_is_room_for(filtering: Any) -> None:
 
 @pytest.mark.usefixtures("small_tiles")
 def test_room_for_every_pair_is_room_enough_in_several_passes(filtering: Any) -> None:
-    """A pair is one, in however many turns it passes: a whole tile always has room for all its pairs."""
+    """A pair counts once, however many turns pass: a whole tile always has room for all its pairs."""
     rows = np.zeros((20, 8), np.float32)
     chosen = filtering(prepare(rows, rows, Space(1.0, np.arange(8).reshape(4, 2))))
     found = told(chosen.candidates(np.arange(20), np.arange(20), False, 400))
@@ -224,7 +224,7 @@ def test_room_for_every_pair_is_room_enough_in_several_passes(filtering: Any) ->
 
 
 def test_far_from_each_other_and_far_from_the_middle(filtering: Any) -> None:
-    """Nearly all is told apart by order or boxes; the few that are near are found."""
+    """Order or boxes exclude nearly all pairs; the few near pairs are found."""
     random = np.random.default_rng(5)
     rows = (random.normal(size=(3_000, 10)) * 1_000 + 10_000).astype(np.float32)
     rows[1_500:1_600] = rows[:100] + np.float32(0.01)
@@ -238,7 +238,7 @@ def test_far_from_each_other_and_far_from_the_middle(filtering: Any) -> None:
 @pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning", "ignore:invalid:RuntimeWarning")
 @pytest.mark.parametrize("scale", [1e18, 1e19, 1e20, 1e25])
 def test_vectors_whose_squares_float32_does_not_hold(filtering: Any, scale: float) -> None:
-    """Embeddings are a user's: their squares may be infinite in float32, and infinity less itself is no number."""
+    """Users' embeddings may have infinite squares in float32, and infinity minus infinity is not a number."""
     rows = (np.random.default_rng(6).normal(size=(20, 5)) * scale).astype(np.float32)
     rows[10:] = rows[:10]
     chosen = filtering(prepare(rows, rows, Space(1.0, np.arange(5)[None])))
@@ -261,13 +261,13 @@ def test_some_of_the_candidates() -> None:
         assert told(whole.where(keep)) == {(0, 1): 1, (2, 0): 4}
 
 
-# The slack: pairs whose bound is as large as their distance, and the limit at that very distance.
+# The slack: pairs whose bound equals their distance, with the limit at this distance.
 
 
 def lost_by(
     build: Callable[[Prepared], Filter], a: np.ndarray, b: np.ndarray, turns: int, limit: int, zero_mean: bool = False
 ) -> bool:
-    """Whether a filter loses a against b, in either order or both on one side, though they are a match."""
+    """Return whether a filter loses the match of a and b, in either order or with both on one side."""
     images = np.stack([a, b])
     rows = plain.vectors(images, zero_mean=zero_mean)
     channels = images.shape[3]
@@ -286,7 +286,8 @@ def lost_by(
 
 
 def attack(seed: int, shape: coarse.Shape) -> tuple[np.ndarray, np.ndarray]:
-    """A pair that differs in the means of cells, one image turned at random, and one value moved at times."""
+    """Return a pair that differs in the means of cells; one image is turned at random, and sometimes one value is
+    moved."""
     random = np.random.default_rng(seed)
     a, b = plain.stepped(
         random,
@@ -307,7 +308,7 @@ def attack(seed: int, shape: coarse.Shape) -> tuple[np.ndarray, np.ndarray]:
 @given(seed=st.integers(0, 2**32), nudge=st.integers(-1, 1), zero_mean=st.booleans())
 def test_no_match_at_the_limit_is_lost(name: str, shape: coarse.Shape, seed: int, nudge: int, zero_mean: bool) -> None:
     a, b = attack(seed, shape)
-    if zero_mean:  # brighter, each channel by its own amount, as far as the channel allows
+    if zero_mean:  # brighter: each channel by its own amount, as far as the channel's range allows
         random = np.random.default_rng(seed)
         b = (b + random.integers(0, 256 - b.max(axis=(0, 1)).astype(int))).astype(np.uint8)
     for turns in plain.TURNS:
@@ -329,9 +330,9 @@ def test_nor_of_images_that_are_not_square(name: str, shape: coarse.Shape, most:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FILTERS)
 def test_bright_images_that_are_near_each_other(name: str) -> None:
-    """Rounding moves a vector by a share of its own length, however near all of them are to their common middle.
+    """Rounding moves a vector by a share of its length, even if all vectors are near their common centre.
 
-    Cells of 12 x 13 pixels, the root of which is no number of float32; images that are one apart in four of them."""
+    Cells have 12 x 13 pixels, whose square root float32 can't hold; the images differ by one in four cells."""
     lost = []
     orbit = [list(plain.cells((50, 50, 1), 4))[number] for number in (1, 7, 14, 8)]
     for level in (1, 3, 60, 200, 250, 254):
@@ -349,15 +350,15 @@ def test_bright_images_that_are_near_each_other(name: str) -> None:
 
 
 def at_their_word(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Floats are taken as if they were exact."""
+    """Treat floats as exact."""
     monkeypatch.setattr(slack, "cut", lambda squared, *_: np.float32(squared))
     monkeypatch.setattr(slack, "bound", lambda squared, *_: np.float32(-squared / 2))
 
 
 def test_what_is_just_at_the_cut_passes(filtering: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Numbers of a few bits, for which float32 is exact: so every comparison is met by its very limit."""
+    """Numbers of a few bits, for which float32 is exact, so that every comparison is tested at its limit."""
     at_their_word(monkeypatch)
-    for each in (1, 32):  # two points, and two leaves
+    for each in (1, 32):  # two points in two leaves
         rows = np.repeat(np.array([[0], [3]], np.float32), each, axis=0)
         for squared, count in ((9.0, each * (2 * each - 1)), (8.99, each * (each - 1))):
             chosen = filtering(prepare(rows, rows, Space(squared, np.zeros((1, 1), np.int64))))
@@ -365,7 +366,7 @@ def test_what_is_just_at_the_cut_passes(filtering: Any, monkeypatch: pytest.Monk
 
 
 def test_what_is_just_at_the_cut_passes_far_from_the_middle(filtering: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There float32 has few digits left for a reach that is a little longer than the cut."""
+    """So far from the centre, float32 has few digits left for a reach that is slightly longer than the cut."""
     at_their_word(monkeypatch)
     inner, outer = np.array([[-1_000], [1_000]], np.float32), np.array([[-1_003], [1_003]], np.float32)
     for left, right in ((inner, outer), (outer, inner)):
@@ -390,11 +391,11 @@ def test_rows_of_the_product_are_rounded_once(right: bool) -> None:
     assert np.array_equal(found[:, 8:], np.stack([np.ones(50), half] if right else [half, np.ones(50)], axis=1))
 
 
-# How the work fell away
+# Pairs left after each filter
 
 
 def tight(middles: list[float], each: int) -> np.ndarray:
-    """Points in groups far from each other."""
+    """Return points in groups that are far from each other."""
     spread = np.random.default_rng(8).random((len(middles) * each, 3)) / 100
     return (spread + np.repeat(middles, each)[:, None]).astype(np.float32)
 
@@ -402,12 +403,12 @@ def tight(middles: list[float], each: int) -> np.ndarray:
 @pytest.mark.usefixtures("small_tiles")
 @pytest.mark.parametrize("filtering", ["numpy", "strict"], indirect=True)
 def test_products_are_of_tiles_within_reach(filtering: Any) -> None:
-    """Tiles have 16 rows: one of each group of 16, and two of 20."""
+    """Tiles have 16 rows: one row of each group of 16, and two rows of the group of 20."""
     left, right = tight([0, 500, 900], 16), np.concatenate([tight([0], 20), tight([500], 10)])
     space = Space(1.0, np.arange(3)[None])
     two = filtering(prepare(left, right, space))
     two.candidates(np.arange(48), None, False, 10**4)
-    two.candidates(np.arange(48), None, False, 10**4)  # levels are counted up
+    two.candidates(np.arange(48), None, False, 10**4)  # levels are increased
     near = 16 * 20 + 16 * 10
     assert two.levels == Levels(order=2 * (48 * 30 - near), compared=2 * near, directions=2 * near, sums=2 * near)
     one = filtering(prepare(left, left, space))
@@ -423,7 +424,7 @@ def test_products_are_of_tiles_within_reach(filtering: Any) -> None:
 @pytest.mark.parametrize("whole", [True, False])
 @pytest.mark.parametrize("same", [True, False])
 def test_leaves_compare_what_boxes_leave(same: bool, whole: bool, turns: int) -> None:
-    """Every box and every pair by a plain loop over the same keys."""
+    """The reference compares every box and every pair in a plain loop over the same keys."""
     left = clouds(1, 200, 24, turns)
     right = left if same else clouds(2, 150, 24, turns)
     prepared = prepare(left, right, Space(4.0, np.arange(24 * turns).reshape(turns, 24)))
@@ -464,7 +465,7 @@ def test_no_pairs_are_told_apart_by_boxes_where_all_are_near() -> None:
 @settings(max_examples=60)
 @given(values=st.lists(st.integers(0, 9), min_size=1, max_size=40), data=st.data())
 def test_a_split_has_the_lesser_values_first(values: list[int], data: st.DataObject) -> None:
-    """Of a part of an order; the rest of it stays."""
+    """Only a part of the order is split; the rest stays."""
     count = len(values)
     start = data.draw(st.integers(0, count - 1))
     stop = data.draw(st.integers(start + 1, count))
@@ -479,11 +480,11 @@ def test_a_split_has_the_lesser_values_first(values: list[int], data: st.DataObj
 
 @pytest.mark.parametrize("count", [0, 1, 31, 32, 33, 64, 65, 300])
 def test_leaves_are_split_where_they_spread_most(count: int) -> None:
-    """Keys that differ little about large means, in a direction of their own in each part."""
+    """Keys differ little around large means, along another direction in each part."""
     random = np.random.default_rng(count)
     every = LEADING + 3
     keys = random.normal(size=(count, every)) * random.uniform(0.1, 0.5, every) + random.uniform(2, 9, every)
-    keys[:, LEADING:] *= 100  # no box is cut along these
+    keys[:, LEADING:] *= 100  # no box is split along these directions
     keys[: count // 3, 5] += 3
     keys[count // 2 :, 2] -= 2
     rows = keys.astype(np.float32)
@@ -513,7 +514,7 @@ def test_leaves_are_split_where_they_spread_most(count: int) -> None:
 
 @pytest.mark.parametrize("width", [1, 31, 32, 33, 64, 70])
 def test_vectors_are_compared_to_the_end_or_until_they_are_too_far(width: int) -> None:
-    """Sums that float32 holds exactly."""
+    """Float32 holds the sums exactly."""
     u, v = (np.random.default_rng(seed).integers(0, 9, width).astype(np.float32) for seed in (1, 2))
     v[-1] = u[-1] + 2
     whole = float(((u - v) ** 2).sum())
@@ -525,7 +526,7 @@ def test_vectors_are_compared_to_the_end_or_until_they_are_too_far(width: int) -
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FILTERS)
 def test_without_slack_matches_are_lost(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So the attack is one: the same pairs, with floats taken at their word."""
+    """The attack works: the same pairs are lost if floats are treated as exact."""
     cases = [(attack(seed, shape), turns) for shape in SHAPES for seed in range(8) for turns in plain.TURNS]
     limits = [min(plain.apart(a, b, turns)) for (a, b), turns in cases]
 

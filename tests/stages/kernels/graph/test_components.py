@@ -39,7 +39,7 @@ def test_what_was_joined_stays_so_however_often_edges_are_thinned_out(
     forest = components.Forest()
     for edge in few:
         forest.join(*np.array([edge]).T)
-    for _ in range(60):  # the same again: each edge is seen, and left out, many times
+    for _ in range(60):  # the same edges again: each edge is seen and skipped many times
         forest.join(*np.array([few[random.integers(len(few))]]).T)
     labels = forest.labels(11)
     found = sorted((frozenset(np.flatnonzero(labels == label).tolist()) for label in set(labels)), key=min)

@@ -1,4 +1,4 @@
-"""Groups of copies, and rows about groups as rows about images, against every pair looked at."""
+"""Groups of copies, and rows about groups expanded to rows about images, against a loop over all pairs."""
 
 import itertools
 
@@ -22,7 +22,7 @@ Row = tuple[int, int, float, int, bool]
     ],
 )
 def test_which_images_are_compared_by_their_sizes(same: str, rotations: bool, alike: list[set[int]]) -> None:
-    """The last two are as large as sizes can be told; one more pixel makes another class."""
+    """The last two images have the largest sizes that can be distinguished; one more pixel gives another class."""
     width, height = np.array([6, 4, 6, 3, 2**31 - 1, 2**31 - 1]), np.array([4, 6, 5, 2, 2**31 - 2, 2**31 - 2])
     classes = aspect_classes(width, height, same, rotations)
     assert classes.dtype == np.int64
@@ -36,8 +36,8 @@ def test_the_first_of_equal_rows_stands_for_them() -> None:
 
 
 def library(seed: int, count: int, turns: int) -> list[np.ndarray]:
-    """Few pictures in every compared turn: one that no turn changes, one that half a turn leaves as it is, one that a
-    mirror does, and some that all turns change."""
+    """Return a few pictures in every compared turn: one that no turn changes, one unchanged by half a turn, one
+    unchanged by a mirror, and some that all turns change."""
     random = np.random.default_rng(seed)
     plain = random.integers(0, 256, (3, 4, 4))
     halved = plain[0] + np.rot90(plain[0], 2)
@@ -52,8 +52,8 @@ def row(images: list[np.ndarray], a: int, b: int, turns: int) -> Row:
 
 
 def facts(images: list[np.ndarray], ends: list[int], turns: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The representative of each image within its block, the turn to the shared form, and the turns that change
-    nothing; blocks end before the images `ends`."""
+    """Return the representative of each image within its block, the turn to the common form, and the turns that
+    leave the image unchanged; blocks end before the images `ends`."""
     forms = [{turn: form(image, turn).tobytes() for turn in TURNS[turns]} for image in images]
     shared = [(sum(number >= end for end in ends), min(each.values())) for number, each in enumerate(forms)]
     return (
@@ -78,7 +78,8 @@ def as_rows(rows: PairArrays) -> list[Row]:
 @pytest.mark.parametrize("turns", TURNS)
 @pytest.mark.parametrize("seed", range(6))
 def test_rows_of_one_set_are_those_of_every_pair(seed: int, turns: int) -> None:
-    """Two blocks: representatives of one, of the other, and across; the lesser image first."""
+    """Rows within the first block, within the second block, and across; the image with the smaller number comes
+    first."""
     images = library(seed, 17, turns)
     of, turn, unchanged = facts(images, [9], turns)
     firsts = sorted(set(of.tolist()))
@@ -92,7 +93,7 @@ def test_rows_of_one_set_are_those_of_every_pair(seed: int, turns: int) -> None:
 @pytest.mark.parametrize("turns", TURNS)
 @pytest.mark.parametrize("seed", range(4))
 def test_rows_of_two_sets_keep_their_sides(seed: int, turns: int) -> None:
-    """The second set's images may have the lesser numbers."""
+    """Images of the second set may have the smaller numbers."""
     images = library(seed, 12, turns)
     of, turn, unchanged = facts(images, [5], turns)
     a, b = ({x for x in of.tolist() if side(x)} for side in (lambda x: x >= 5, lambda x: x < 5))
@@ -102,7 +103,7 @@ def test_rows_of_two_sets_keep_their_sides(seed: int, turns: int) -> None:
 
 
 def test_pairs_that_were_not_measured_keep_their_turns() -> None:
-    """They agree in hash: the members of a group do so in the same turns, whatever their own."""
+    """The images have equal hashes: members of a group have equal hashes in the same turns, whatever their own turn."""
     of, turn, unchanged = np.array([0, 0, 2, 2]), np.array([0, 1, 2, 0]), np.ones(4, np.uint8)
     short = [(0, 1, 0.0, 0b0100, False), (0, 2, 0.0, 0b0010, False)]
     found = as_rows(expand(as_arrays(short), of, turn, unchanged, swap=True))

@@ -1,4 +1,4 @@
-"""Complete linkage, stars and spanning forests, against SciPy and against simple references."""
+"""Complete linkage, stars and spanning forests, against SciPy and simple references."""
 
 import itertools
 
@@ -14,7 +14,7 @@ from stages.kernels.graph.linkage import complete, merges, spanning, star
 
 
 def edges(matrix: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Matches in a matrix of distances."""
+    """Return the matches in a matrix of distances."""
     a, b = (side.astype(np.int64) for side in np.triu_indices(len(matrix), 1))
     near = matrix[a, b] <= threshold
     return a[near], b[near], matrix[a, b][near]
@@ -40,7 +40,7 @@ def test_complete_is_what_scipy_calls_so(seed: int, threshold: float) -> None:
 tied = st.integers(0, 9).flatmap(
     lambda count: st.lists(st.integers(0, 3), min_size=count * (count - 1) // 2, max_size=count * (count - 1) // 2)
 )
-"""Distances that are often equal, of all pairs of up to nine images."""
+"""Return distances, many of them equal, of all pairs of up to nine images."""
 
 
 def square(values: list[int]) -> np.ndarray:
@@ -122,14 +122,14 @@ def test_a_spanning_forest_joins_what_all_edges_join_at_every_threshold(
 
 def test_of_equal_distances_the_edge_with_the_lesser_nodes_comes_first() -> None:
     a, b, far = np.array([1, 0, 0, 2]), np.array([2, 1, 2, 3]), np.ones(4)
-    whole = np.array([0, 0, 0, 1, 1]), np.array([1, 2, 3, 2, 3])  # all pairs of 0 to 3 but 2-3
+    whole = np.array([0, 0, 0, 1, 1]), np.array([1, 2, 3, 2, 3])  # all pairs of 0 to 3 except 2-3
     assert parts(complete(4, *whole, np.ones(5))) == {frozenset({0, 1, 2}), frozenset({3})}
     assert merges(4, *whole, np.ones(5)).tolist() == [0, 3]
     assert merges(4, a, b, far).tolist() == [1, 0]
 
 
 def test_the_lesser_of_two_nodes_decides_before_the_greater() -> None:
-    """0 and 1 are one cluster, which 0-3 completes with 3, or 1-2 with 2."""
+    """0 and 1 form a cluster, which edge 0-3 completes with 3, or edge 1-2 with 2."""
     a, b = np.array([0, 1, 0, 1, 0]), np.array([1, 3, 2, 2, 3])
     far = np.array([1.0, 2.0, 2.0, 3.0, 3.0])
     assert parts(complete(4, a, b, far)) == {frozenset({0, 1, 3}), frozenset({2})}
@@ -137,6 +137,6 @@ def test_the_lesser_of_two_nodes_decides_before_the_greater() -> None:
 
 
 def test_of_edges_between_the_same_two_nodes_the_shortest_counts() -> None:
-    """That of the lesser number where they are as long; one from a node to itself joins nothing."""
+    """Of equally long edges, the edge with the smaller number counts; an edge from a node to itself joins nothing."""
     a, b, far = np.array([0, 1, 0, 1, 2, 1]), np.array([1, 0, 1, 2, 2, 2]), np.array([5.0, 1.0, 1.0, 4.0, 0.0, 4.0])
     assert spanning(3, a, b, far).tolist() == [1, 3]

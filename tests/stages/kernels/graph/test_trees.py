@@ -10,7 +10,7 @@ Ints = np.ndarray
 
 
 def random_tree(random: np.random.Generator, count: int) -> Tree:
-    """Folders in the order of a walk: the folder around a folder is the one before, or around that one."""
+    """Return the parents of folders in the order of a walk: a parent is the folder before, or one of its ancestors."""
     parent: list[int] = []
     for number in range(count):
         around = [-1]
@@ -23,7 +23,7 @@ def random_tree(random: np.random.Generator, count: int) -> Tree:
 
 
 def groups(random: np.random.Generator, count: int) -> list[tuple[list[int], list[tuple[int, bool]]]]:
-    """Folders of the images of each group, and the groups that match each group, with whether identical."""
+    """Return the folders of each group's images, the groups that match each group, and whether they are identical."""
     made = [sorted(random.integers(0, count, random.integers(1, 5)).tolist()) for _ in range(6)]
     edges = {(i, j): bool(random.random() < 0.5) for i in range(6) for j in range(i, 6) if random.random() < 0.4}
     return [
@@ -48,7 +48,8 @@ def bundles_of(found: list[tuple[list[int], list[tuple[int, bool]]]]) -> list[Bu
 
 
 def by_hand(tree: Tree, bundles: list[Bundle]) -> tuple[dict[tuple[int, int], tuple[int, int, int]], list[int]]:
-    """Images, identical ones and bytes for each two folders; images that match elsewhere for each folder."""
+    """Return images, identical images and bytes for each pair of folders; for each folder, images that match
+    elsewhere."""
     count = len(tree.parent)
 
     def around(folder: int) -> set[int]:
@@ -118,7 +119,7 @@ def test_images_in_very_many_folders_count_for_pairs_of_other_images(
     wanted = {pair for a, b in by_hand(tree, small)[0] for pair in ((a, b), (b, a))}
     assert rows == {pair: table[pair] for pair in wanted}
     assert found.elsewhere.tolist() == elsewhere
-    condensed(tree, found)  # finds all rows that it looks up
+    condensed(tree, found)  # the look-up finds all rows
 
 
 def test_subtrees_are_ranges() -> None:

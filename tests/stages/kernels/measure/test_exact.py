@@ -21,7 +21,7 @@ EVERYTHING = 2.0**62
 
 @pytest.fixture(params=["numkong", "floats", "strict"])
 def squares(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Squares:
-    """Products by NumKong, by chunks of floats, and by an array library that knows the standard only."""
+    """Run with products by NumKong, by chunks of floats, and by an array library that only knows the standard."""
     if request.param == "numkong":
         pytest.importorskip("numkong")
     else:
@@ -31,7 +31,7 @@ def squares(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture(params=["compiled", "numpy"])
 def checking(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Squares:
-    """Pairs by the compiled check, and by NumPy."""
+    """Run with pairs by the compiled loop, and by NumPy."""
     compiled = request.param == "compiled"
     monkeypatch.setattr(exact, "COMPILED", 0 if compiled else 2**62)
     if not compiled:
@@ -40,7 +40,7 @@ def checking(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def extremes(seed: int, n: int, width: int) -> np.ndarray:
-    """Noise, all 0, all 255, and the one with a single value of the other."""
+    """Return noise, all 0, all 255, and each constant with one value of the other."""
     rows = np.random.default_rng(seed).integers(0, 256, (n, width), dtype=np.uint8)
     rows[0], rows[1], rows[2] = 0, 255, 0
     rows[2, -1] = 255
@@ -111,7 +111,7 @@ def test_tiles_and_pairs_agree(seed: int, width: int, levels: tuple[int, int]) -
 
 @pytest.mark.parametrize("by", [-1, -0.5, 0, 0.5, 1])
 def test_what_exceeds_most_may_be_anything_above(checking: Squares, by: float) -> None:
-    """Exact up to `most`, itself included; else any number above it."""
+    """Distances up to `most` are exact; larger distances may be returned as any number above `most`."""
     random = np.random.default_rng(3)
     a = random.integers(0, 256, (6, 5_000), dtype=np.uint8)
     b = np.clip(a + random.integers(-1, 2, a.shape), 0, 255).astype(np.uint8)
@@ -156,7 +156,8 @@ def test_pairs_of_any_layout(checking: Squares) -> None:
 
 
 def near_by_loop(distances: np.ndarray, wanted: np.ndarray, most: float) -> list[tuple[int, int, float, int]]:
-    """Pairs of `distances`, (turns, n, m), that are wanted and at most `most` apart, with the turns that attain it."""
+    """Return the wanted pairs of `distances`, (turns, n, m), that are at most `most`, with the turns that attain the
+    least."""
     found = []
     for i, j in np.argwhere(wanted).tolist():
         values = distances[:, i, j].tolist()
@@ -208,7 +209,7 @@ def test_near_pairs_of_vectors_and_of_a_function() -> None:
 
 @pytest.mark.parametrize("size", [48, 12_288])
 def test_the_faster_way_costs_less(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    """Costs choose between two ways to the same distances; here only their order is held, not the figures."""
+    """Costs choose between two ways to the same distances; this test checks the order of costs, not the figures."""
     monkeypatch.setattr(exact, "fast_bytes", lambda: None)
     monkeypatch.setattr(exact, "compiled", lambda: False)
     slowest, device = Squares().costs(size), Squares(STRICT).costs(size)
@@ -224,7 +225,7 @@ def test_the_faster_way_costs_less(monkeypatch: pytest.MonkeyPatch, size: int) -
 
 @pytest.mark.parametrize(("kong", "calls"), [(True, 1), (False, 0)])
 def test_which_products_are_taken(monkeypatch: pytest.MonkeyPatch, kong: bool, calls: int) -> None:
-    """A device's own where it has memory of its own, and NumKong's only where its 32 bits suffice."""
+    """A device with its own memory uses its own products; NumKong is used only where 32 bits suffice."""
     numkong = pytest.importorskip("numkong")
     seen: list[int] = []
 
@@ -258,7 +259,7 @@ def test_compiled_checks_only_where_there_are_many(monkeypatch: pytest.MonkeyPat
     assert Squares().pairs(rows, rows, i, j, EVERYTHING).tolist() == expected
     monkeypatch.setattr(exact, "native_for", lambda *_: None)
     assert Squares().pairs(rows, rows, i, j, EVERYTHING).tolist() == expected
-    assert seen == [25]  # it was loaded already
+    assert seen == [25]  # the module was loaded already
 
 
 # Vectors

@@ -1,4 +1,4 @@
-"""Digests of thumbnails against the dullest reference: whole turns, compared as bytes."""
+"""Digests of thumbnails against the simplest reference: turned copies, compared as bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.stages.kernels.plain import form
 
 
 def thumbnails(shape: tuple[int, int, int]) -> np.ndarray:
-    """Random, flat, symmetric and bordered thumbnails, and copies turned: many share the first bytes."""
+    """Return random, flat, symmetric and bordered thumbnails and turned copies; many share their first bytes."""
     height, width, channels = shape
     random = np.random.default_rng(4).integers(0, 256, (8, *shape), dtype=np.uint8)
     random[1] = np.rot90(random[0], 2)

@@ -43,7 +43,7 @@ def test_most_pairs_of_a_tight_cluster_with_two_that_stand_out_are_not_compared(
 
 
 def test_a_pair_as_far_apart_as_its_bound_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two images on opposite sides of the first; another pair, compared before them, is nearer by one part in 10⁹."""
+    """Two images lie on opposite sides of the first; a pair that is compared before is nearer by one part in 10⁹."""
     monkeypatch.setattr(spread, "TILE", 1)
     middle = np.full((200, 200, 3), 100, np.uint8)
     one, other = middle + 91, middle - 91

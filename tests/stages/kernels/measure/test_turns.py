@@ -1,4 +1,4 @@
-"""Turns of thumbnails, and their algebra, against images; sets of turns as bits, against sets of Python."""
+"""Turns of thumbnails and their algebra, against images; sets of turns as bits, against Python's sets."""
 
 import numpy as np
 import pytest
@@ -62,7 +62,7 @@ def test_turns_of_a_pair_reversed() -> None:
 
 
 def images() -> list[np.ndarray]:
-    """One image for each of the ten sets of turns that may leave an image unchanged."""
+    """Return an image for each of the ten sets of turns that can leave an image unchanged."""
     found = {}
     for values in np.ndindex(2, 2, 2, 2, 2, 2, 2, 2):
         image = np.zeros((4, 4, 1), np.uint8)

@@ -1,4 +1,4 @@
-"""Squared differences without the means of channels, against integers, and against the projection itself."""
+"""Squared differences without the channels' means, against integers and against the projection itself."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tests.stages.kernels.measure.test_exact import STRICT, every_pair, near_by_
 
 SHAPES = [(4, 4, 1), (5, 5, 3), (4, 9, 1), (13, 7, 4), (16, 16, 3)]
 WIDE = (148, 149, 3)
-"""More values than fit NumKong's 32 bits."""
+"""More values than NumKong's 32 bits allow."""
 
 
 @pytest.fixture(params=["numkong", "floats", "strict"])
 def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Device | None:
-    """Products by NumKong, by chunks of floats, and by an array library that knows the standard only."""
+    """Run with products by NumKong, by chunks of floats, and by an array library that only knows the standard."""
     if request.param == "numkong":
         pytest.importorskip("numkong")
     else:
@@ -35,7 +35,7 @@ def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> D
 
 @pytest.fixture(params=["compiled", "numpy"])
 def checking(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pairs by the compiled check, and by NumPy."""
+    """Run with pairs by the compiled loop, and by NumPy."""
     monkeypatch.setattr(exact, "COMPILED", 0)
     if request.param == "numpy":
         monkeypatch.setattr(exact, "native_for", lambda *_: None)
@@ -46,7 +46,7 @@ def measure(device: Device | None = None) -> ZeroMeanSquares:
 
 
 def looped(a: np.ndarray, b: np.ndarray) -> int:
-    """n Σd² - (Σd)², summed over the channels, in Python's integers."""
+    """Return n Σd² - (Σd)², summed over the channels, in Python's integers."""
     total = 0
     for left, right in zip(a.reshape(-1, a.shape[2]).T.tolist(), b.reshape(-1, b.shape[2]).T.tolist(), strict=True):
         apart = [x - y for x, y in zip(left, right, strict=True)]
@@ -55,7 +55,7 @@ def looped(a: np.ndarray, b: np.ndarray) -> int:
 
 
 def projected(a: np.ndarray, b: np.ndarray) -> Fraction:
-    """The squared distance after the mean is taken out of each channel of either image, exactly."""
+    """Return the exact squared distance after subtracting the mean of each channel of each image."""
     total, n = 0, a.shape[0] * a.shape[1]
     for channel in range(a.shape[2]):
         sides = [side[..., channel].ravel().tolist() for side in (a, b)]
@@ -65,7 +65,7 @@ def projected(a: np.ndarray, b: np.ndarray) -> Fraction:
 
 
 def images(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
-    """Constants, extremes, noise, and some of these brighter or darker."""
+    """Return constants, extremes, noise, and some of these brighter or darker."""
     found = plain.gallery(shape, seed)
     faint = np.random.default_rng(seed).integers(60, 190, shape)
     lit = [np.clip(faint + by, 0, 255) for by in (-60, -1, 0, 1, 65)]
@@ -95,7 +95,7 @@ def test_tiles_are_exact(device: Device | None, shape: tuple[int, ...]) -> None:
 @pytest.mark.usefixtures("checking")
 @pytest.mark.parametrize("shape", [*SHAPES, (40, 40, 3)], ids=str)
 def test_pairs_are_exact_up_to_the_limit(shape: tuple[int, ...]) -> None:
-    """Exact up to `most`, itself included; else any number above `most`."""
+    """Distances up to `most` are exact; larger distances are any number above `most`."""
     a, b = images(shape)[::2], images(shape)[::3]
     i, j = every_pair(len(a), len(b))
     whole = np.array([looped(a[x], b[y]) for x, y in zip(i, j, strict=True)])
@@ -164,7 +164,7 @@ def test_turns_keep_the_sums_of_channels_and_equal_turns_are_identical(turns: in
 
 @pytest.mark.parametrize("shape", [(1024, 1024, 4), (1023, 1021, 4)], ids=str)
 def test_the_widest_thumbnails_fit_64_bits(shape: tuple[int, ...]) -> None:
-    """Half black and half white against the reverse: the largest distance without the means."""
+    """Half black, half white against the reverse: the largest distance without the means."""
     half = np.zeros((1, *shape), np.uint8)
     half[:, : shape[0] // 2] = 255
     white = np.full((1, *shape), 255, np.uint8)

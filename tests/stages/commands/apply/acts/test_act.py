@@ -1,4 +1,4 @@
-"""Something else comes between the look and the act: no other file is touched."""
+"""Another program changes files between the check and the act: no other file is touched."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("reflinks")
 
 
 def between(monkeypatch: pytest.MonkeyPatch, what: Callable[[], Any]) -> None:
-    """Let something happen once all files of a group were looked at, and before the first is touched."""
+    """Call a function after all files of a group were checked, and before the first is touched."""
     do = applying.do
 
     def late(acts: Any, held: Any) -> Any:
@@ -75,7 +75,7 @@ def test_a_version_saved_in_between_is_neither_removed_nor_written_over(
 def test_a_version_saved_while_it_is_set_aside_is_kept_with_it(
     action: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Then the old one has another name, which is said, until somebody decides."""
+    """The old version then has another name, which the message gives; the user decides."""
     keep, remove = photos / "a/1.jpg", photos / "b/1.jpg"
     plan = one(keep, remove)
     rename = os.rename
@@ -83,7 +83,7 @@ def test_a_version_saved_while_it_is_set_aside_is_kept_with_it(
     def renamed(name: str, new: str, **more: Any) -> None:
         rename(name, new, **more)
         if name == "1.jpg":
-            keep.write_bytes(b"else")  # so that it is to be put back
+            keep.write_bytes(b"else")  # so the file must be put back
             remove.write_bytes(b"worked on")
 
     monkeypatch.setattr(os, "rename", renamed)
@@ -108,7 +108,7 @@ def test_a_version_saved_while_it_is_set_aside_is_kept_with_it(
 def test_a_folder_swapped_for_a_link_leads_nowhere(
     action: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What lies where the link leads has the same name, bytes and times, and is nobody's to remove."""
+    """The file behind the link has the same name, bytes and times, and must not be removed."""
     keep, remove = photos / "a/1.jpg", photos / "b/1.jpg"
     shutil.copytree(photos / "b", tmp_path / "precious")
     before = state(tmp_path / "precious")
@@ -172,7 +172,7 @@ def test_undo_writes_over_nothing_that_comes_in_between(
     assert not leftovers(tmp_path)
 
 
-# folders and files that went, or came
+# removed and added folders and files
 
 
 @pytest.mark.parametrize("action", ["move", "trash", "hardlink", "symlink"])

@@ -1,4 +1,4 @@
-"""An open folder: operations on its files, and what is refused."""
+"""An open folder: operations on its files, and refused operations."""
 
 import ctypes
 import errno
@@ -18,7 +18,7 @@ from stages.commands.apply.acts.folders import Folders
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Folder]:
-    """One with a file."""
+    """An open folder with one file."""
     (tmp_path / "a").write_bytes(b"mine")
     with Folders() as held:
         found = held.find(tmp_path)
@@ -35,7 +35,7 @@ def refuse(number: int) -> Any:
 
 @pytest.fixture(params=["links", "renameat2", "renameat2 without flags", "neither"])
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What a file system can do: hard links, or renames that never write over another file, or neither."""
+    """Abilities of a file system: hard links, renames that never overwrite, or neither."""
     ctypes.set_errno(0)
     if request.param != "links":
         monkeypatch.setattr(os, "link", refuse(errno.EPERM))

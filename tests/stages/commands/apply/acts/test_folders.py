@@ -1,4 +1,4 @@
-"""The open folders of a group of acts: made, synced and removed."""
+"""The open folders of a group of acts are made, synced and removed."""
 
 import errno
 import os
@@ -105,7 +105,7 @@ def test_a_new_folder_is_open_to_all_whom_the_user_lets_in(tmp_path: Path) -> No
 
 
 def test_new_names_are_synced_wherever_their_folder_was_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Found already, made already, closed meanwhile, or emptied."""
+    """The folder was found before, made before, closed in between, or emptied."""
     synced: list[Path] = []
     monkeypatch.setattr(os, "fsync", lambda number: synced.append(Path(f"/proc/self/fd/{number}").readlink()))
     (tmp_path / "old").mkdir()

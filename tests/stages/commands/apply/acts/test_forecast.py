@@ -1,4 +1,4 @@
-"""What an act would meet: room on the disk that takes its file."""
+"""Checks before an act: room on the disk that receives the file."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.stages.commands.apply.acting import followed, plan_for, stat_with
 
 
 def fake_disk(monkeypatch: pytest.MonkeyPatch, to: Path, free: int, block: int = 1) -> None:
-    """Let a folder lie on another disk, with so many free blocks of so many bytes."""
+    """Put a folder on a fake disk with a number of free blocks of some size."""
     real = os.stat
 
     def looked(path: Any, **more: Any) -> os.stat_result:
@@ -68,7 +68,7 @@ def looked(action: str, to: Path | None, photos: Path) -> dict[str, Any]:
 
 
 def closed(monkeypatch: pytest.MonkeyPatch, *folders: Path) -> None:
-    """Let folders be ones that this process can't change."""
+    """Make folders unwritable for this process."""
 
     def access(folder: Path, mode: int, *, effective_ids: bool) -> bool:
         assert mode == os.W_OK | os.X_OK

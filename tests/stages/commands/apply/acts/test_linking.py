@@ -1,4 +1,4 @@
-"""Links and clones in place of files: how a file is replaced, and how it gets its own bytes back."""
+"""Links and clones in place of files: how a file is replaced, and how the file gets its own bytes back."""
 
 import errno
 import fcntl
@@ -26,7 +26,7 @@ CHANGED = "the keeper was changed meanwhile"
 
 
 def late(monkeypatch: pytest.MonkeyPatch, what: Callable[[], Any]) -> None:
-    """Let something happen once the files were looked at, and before the first is touched."""
+    """Call a function after the files were checked, and before the first is touched."""
     do = applying.do
 
     def done(acts: Any, held: Any) -> Any:
@@ -37,7 +37,7 @@ def late(monkeypatch: pytest.MonkeyPatch, what: Callable[[], Any]) -> None:
 
 
 def linked(photos: Path, tmp_path: Path, action: str) -> tuple[Path, Path, Path, Path]:
-    """Replace a file; the keeper, the file, its temporary name, and the journal."""
+    """Replace a file; return the keeper, the file, the file's temporary name, and the journal."""
     keep, remove = photos / "a/1.jpg", photos / "b/1.jpg"
     _, tally, journal = followed(one(keep, remove), action, tmp_path)
     assert tally.ok
@@ -162,7 +162,7 @@ def test_a_clone_is_asked_of_the_target(monkeypatch: pytest.MonkeyPatch) -> None
 def test_where_a_disk_fails_the_file_itself_comes_back(
     action: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not a copy of its keeper, nor the clone that was made."""
+    """Neither a copy of the keeper nor the clone takes the file's place."""
     remove = photos / "b/1.jpg"
     inode = remove.stat().st_ino
 
@@ -193,7 +193,7 @@ def test_a_clone_is_not_taken_back_since_it_holds_the_bytes(photos: Path, tmp_pa
 
 @pytest.mark.parametrize("action", ["hardlink", "symlink"])
 def test_a_file_that_was_put_back_by_hand_needs_nothing(action: str, photos: Path, tmp_path: Path) -> None:
-    """Temporary names with its bytes go."""
+    """Temporary names with the file's bytes are removed."""
     _, remove, spare, journal = linked(photos, tmp_path, action)
     remove.unlink()
     remove.write_bytes(b"same")
@@ -259,7 +259,7 @@ def test_another_file_under_a_temporary_name_stays(ending: str, photos: Path, tm
 
 @pytest.mark.parametrize("action", ["hardlink", "symlink"])
 def test_a_link_that_was_set_aside_before_goes(action: str, photos: Path, tmp_path: Path) -> None:
-    """`undo` was killed once the link had its temporary name: another link may be in its place."""
+    """`undo` was killed after renaming the link to its temporary name; another link may have taken the link's place."""
     _, remove, spare, journal = linked(photos, tmp_path, action)
     os.link(remove, spare.with_name(spare.name + NEW), follow_symlinks=False)
     assert undone(journal).done == 1

@@ -1,4 +1,4 @@
-"""Moves: how a file gets to its new folder, on this disk or another one, and what `undo` finds there."""
+"""Moves: how a file reaches its new folder, on this disk or another, and what `undo` finds in that folder."""
 
 import errno
 import os
@@ -26,7 +26,7 @@ ENTRY = {"bytes": 4, "digest": sha256(b"mine").hexdigest()}
 
 @pytest.fixture
 def ways(tmp_path: Path) -> Iterator[tuple[Folder, Folder]]:
-    """A folder with a file, and an empty one."""
+    """A folder with a file, and an empty folder."""
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     (tmp_path / "one/a").write_bytes(b"mine")
@@ -40,7 +40,7 @@ def ways(tmp_path: Path) -> Iterator[tuple[Folder, Folder]]:
 
 
 def refuse(number: int) -> Callable[..., None]:
-    """A call of the system that fails with this error."""
+    """Return a system call that fails with this error."""
 
     def refused(*_: Any, **more: Any) -> None:
         raise OSError(number, os.strerror(number))
@@ -164,11 +164,11 @@ def test_owners_and_tags_that_may_not_be_set_are_left_out(
         assert attributes(file.fileno()) == {}
 
 
-# what lies where the file went, and where it was
+# files at the new place and at the old place
 
 
 def moved(photos: Path, tmp_path: Path, action: str = "move") -> tuple[Path, Path, Path, Path, Path]:
-    """Move a file; its old path and its new one, the temporary names beside both, and the journal."""
+    """Move a file; return its old path, its new path, the temporary names beside both, and the journal."""
     remove = photos / "b/1.jpg"
     _, tally, journal = followed(one(photos / "a/1.jpg", remove), action, tmp_path)
     assert tally.ok
@@ -181,7 +181,7 @@ def moved(photos: Path, tmp_path: Path, action: str = "move") -> tuple[Path, Pat
 def test_a_file_whose_new_name_fails_goes_back(
     foreign: bool, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another file may have come into being under that name: it stays."""
+    """Another file may have taken the new name: this file stays."""
     before, name = state(photos), Move.name
 
     def late(act: Move) -> None:
@@ -202,7 +202,7 @@ def test_a_file_whose_new_name_fails_goes_back(
 def test_without_links_a_source_is_gone_from_the_disk_before_its_copy_is_renamed(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each disk has no hard links, and none reaches from one to the other."""
+    """Neither disk has hard links, and no link reaches from one disk to the other."""
     happened = syncs(monkeypatch)
     free = Folder._rename_to_free
 
@@ -223,7 +223,7 @@ def test_without_links_a_source_is_gone_from_the_disk_before_its_copy_is_renamed
 
 @pytest.mark.parametrize("with_its_folder", [False, True])
 def test_a_moved_file_that_is_changed_is_told_of(with_its_folder: bool, photos: Path, tmp_path: Path) -> None:
-    """Though the folder from which it came is gone."""
+    """The file is reported even if its old folder is gone."""
     remove, to, _, _, journal = moved(photos, tmp_path)
     shutil.rmtree(to.parent) if with_its_folder else to.write_bytes(b"else")
     shutil.rmtree(remove.parent)
@@ -241,7 +241,7 @@ def test_a_file_that_was_brought_back_by_hand_needs_nothing(photos: Path, tmp_pa
 
 
 def test_both_names_of_a_moved_file_go_once_it_is_back(photos: Path, tmp_path: Path) -> None:
-    """`undo` was killed before it removed them."""
+    """`undo` was killed before it removed both names."""
     remove, to, _, aside, journal = moved(photos, tmp_path)
     os.link(to, aside)
     shutil.copy2(to, remove)
@@ -260,7 +260,7 @@ def test_a_copy_back_that_was_begun_is_made_anew(photos: Path, tmp_path: Path, m
 
 
 def test_both_names_of_a_file_on_another_disk_go(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The move was killed before it removed the temporary one."""
+    """The move was killed before it removed the temporary name."""
     other_disk(monkeypatch)
     remove, to, _, aside, journal = moved(photos, tmp_path)
     os.link(to, aside)
@@ -288,7 +288,7 @@ def test_a_new_name_whose_removal_was_lost_in_a_power_cut_goes(photos: Path, tmp
 
 @pytest.mark.parametrize("content", [None, b"same", b"other"])
 def test_another_file_under_the_new_name_stays(content: bytes | None, photos: Path, tmp_path: Path) -> None:
-    """The file itself lies beside its old name: the move had come no further."""
+    """The moved file is still beside its old name, since the move was interrupted earlier."""
     remove, to, spare, _, journal = moved(photos, tmp_path)
     to.rename(spare)
     if content is not None:

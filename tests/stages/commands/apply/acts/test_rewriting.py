@@ -1,4 +1,4 @@
-"""A sidecar is written anew and put back, whatever a kill has left of it."""
+"""A sidecar is rewritten and restored, whatever a kill has left behind."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""The order of steps: what is on disk before a file goes, and what an interrupt puts back."""
+"""The order of steps: what is on disk before a file is removed, and what is put back after an interrupt."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Trashes after freedesktop.org's specification: the user's, and those of other disks."""
+"""Trash folders by freedesktop.org's specification: the user's trash, and the trash of other disks."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ USER = str(os.getuid())
 
 @pytest.fixture
 def disk(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Another disk than that of the user's own trash, on which the photos lie."""
+    """A disk with the photos, other than the disk of the user's own trash."""
     monkeypatch.setattr(Path, "is_mount", lambda self: self == tmp_path)
     real = trash.nearest_existing
 
@@ -78,7 +78,7 @@ def test_another_disk_has_a_trash_of_its_own(shared: str, disk: Path, photos: Pa
 
 
 def test_names_that_the_trash_has_already_are_numbered(photos: Path, tmp_path: Path) -> None:
-    """Files as well as notes without their file, which are somebody else's."""
+    """Both files and notes without a file count as taken: the notes belong to another program."""
     home = tmp_path / "data/Trash"
     for name in ("files/y.jpg", f"info/y (2).jpg{INFO_SUFFIX}"):
         (home / name).parent.mkdir(parents=True, exist_ok=True)
@@ -158,7 +158,7 @@ def test_two_files_of_one_name_go_to_the_trash_together(photos: Path, tmp_path: 
 def test_on_a_mac_the_finder_takes_files_to_the_trash(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the library, which is installed there alone; here a stand-in."""
+    """A stand-in takes the place of the library, which is installed on macOS only."""
     finder = SimpleNamespace(send2trash=lambda path: shutil.move(os.fsdecode(path), tmp_path / "in the finder's trash"))
     monkeypatch.setitem(sys.modules, "send2trash", finder)
     monkeypatch.setattr(forecast, "sys", SimpleNamespace(platform="darwin"))
@@ -192,7 +192,7 @@ def test_a_file_in_place_of_a_shared_trash_is_none(disk: Path, photos: Path) -> 
 
 
 def trashed(photos: Path, tmp_path: Path) -> tuple[Path, Path, Path, Path]:
-    """Move a file to the trash; its path, its place there, the note, and the journal."""
+    """Move a file to the trash; return its path, its place in the trash, the note, and the journal."""
     remove = photos / "b/1.jpg"
     _, _, journal = followed(one(photos / "a/1.jpg", remove), "trash", tmp_path)
     home = tmp_path / "data/Trash"
@@ -222,7 +222,7 @@ def test_the_note_of_another_file_stays(photos: Path, tmp_path: Path) -> None:
 
 
 def test_notes_are_read_whatever_is_in_them(photos: Path, tmp_path: Path) -> None:
-    """A name that is no UTF-8, signs of percent, no note at all, and the empty note that a killed command leaves."""
+    """A name that is not UTF-8, percent signs, no note at all, and the empty note that a killed command leaves."""
     _, _, note, journal = trashed(photos, tmp_path)
     act = trash.ToTrash(read_journal(journal).acts[0], Folders())
     assert act._is_note(note) is True
