@@ -66,7 +66,7 @@ def footer_of(record: Record, place: Place, state: State | None = None) -> Foote
         json.dumps([getattr(record, name) for name in names], separators=(",", ":"), sort_keys=True)
         for names in (OWN, SHARED)
     )
-    shared = sys.intern(shared)  # a pickle holds one object once
+    shared = sys.intern(shared)  # interned, so that a pickle stores equal texts once
     return Footer(record.stage, place.name, state or UNLISTED, own, shared)
 
 
@@ -140,7 +140,7 @@ def write(target: Place, footers: Iterable[Footer]) -> None:
 
 
 def _lines(footer: Footer, shared: dict[str, str]) -> Iterator[bytes]:
-    """Yield the line of a recipe and schema missing in `shared`, then the footer."""
+    """Yield the line of a footer, after the line of its recipe and schema if `shared` lacks them."""
     number = _number(footer.shared)
     if number not in shared:
         shared[number] = footer.shared

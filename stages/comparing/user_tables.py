@@ -18,7 +18,7 @@ Table = TypeVar("Table")
 def read_rows(path: Path, columns: Sequence[str], what: str = "") -> list[tuple[str, ...]]:
     """Return rows of a CSV or Parquet file as text; a missing value is an empty text.
 
-    what  text about the columns for the error's message
+    what  words that the error message inserts after "CSV or Parquet"
 
     Raises:
         ValueError: the file is not CSV or Parquet, or lacks a column.

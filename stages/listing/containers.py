@@ -27,7 +27,7 @@ TOGETHER = 1 << 14
 class Container(NamedTuple):
     """A container file, with its size and times.
 
-    tag  stamp of a URL; None for a file on a disk"""
+    tag  the version of the object at a URL, such as its ETag; None for a file on a disk"""
 
     name: bytes
     size: int

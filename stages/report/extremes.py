@@ -51,7 +51,7 @@ def extremes(artifacts: Sequence[Artifact], column: str, amount: int | str, limi
 
 
 def _different_matches(batch: pa.RecordBatch, column: str, limit: float) -> pa.BooleanArray:
-    """Return which rows are matches within `limit` of thumbnails that differ."""
+    """Return which rows are at most `limit` apart and have different thumbnails."""
     within = pc.less_equal(batch[column], limit)
     if column != "mse":  # with another metric, different pictures may have distance 0
         return within

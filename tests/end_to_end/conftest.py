@@ -13,13 +13,13 @@ from stages.report import charts
 
 
 def blank(pdf: bool, *arguments: Any) -> list[bytes]:
-    """Return the forms of a chart without content."""
+    """Return an empty chart in each file format."""
     return [b'<svg xmlns="http://www.w3.org/2000/svg"/>'] * 2 + [b"%PDF-"] * pdf
 
 
 @contextlib.contextmanager
 def blank_charts() -> Iterator[None]:
-    """Draw no charts: charts take longer than the rest of a small run.
+    """Draw no charts: drawing takes longer than the rest of a small run.
 
     Charts are part of an artifact: a test must not compare such a run with a run in another process."""
     with pytest.MonkeyPatch.context() as patched:
@@ -30,7 +30,7 @@ def blank_charts() -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def charts_where_marked(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Draw charts in this process only for modules marked `drawn`."""
+    """In this process, draw charts only for modules that are marked `drawn`."""
     if next(request.node.iter_markers("drawn"), None):
         yield
     else:

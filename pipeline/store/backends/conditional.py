@@ -1,6 +1,6 @@
 """Conditional puts and deletes of objects. Every function raises OSError.
 
-S3 supports `If-None-Match` and `If-Match`. For other stores, fsspec passes on `If-None-Match` at most. On such a store
+S3 supports `If-None-Match` and `If-Match`. For other stores, fsspec sends at best `If-None-Match`. On such a store
 `replace` and `delete_own` work without a condition, and their callers read the object first.
 """
 

@@ -92,7 +92,9 @@ class Lender:
                 left.append((partition.key, rows))
                 closes.append(partition.closes_block)
             elif closes:
-                closes[-1] |= partition.closes_block  # otherwise images of the block would belong to no block
+                closes[-1] |= (
+                    partition.closes_block
+                )  # a partition must close the block, else its images would get no index
         for (key, rows), last in zip(left, closes, strict=True):
             yield Task(key, notes={"set": "a", "closes_block": last}, size=len(rows)), rows
 
@@ -139,7 +141,7 @@ def lender(results: Results) -> Lender:
             f"{results.folder} is on an object store: expected a run on this machine's disks. Copy the run's folder; "
             "its images are not needed"
         )
-    folder = Path(os.path.abspath(results.folder))  # noqa: PTH100  # links stay, as in all paths here
+    folder = Path(os.path.abspath(results.folder))  # noqa: PTH100  # symbolic links are not resolved, as in all paths of this module
     _refuse_in_use(folder)
     whole = folder.with_name(folder.name.removesuffix(WORK))
     if whole != folder and (whole / "run.json").exists():
@@ -177,7 +179,7 @@ def _artifacts(folder: Path) -> dict[str, dict[str, tuple[str, Record]]]:
             records = {name: footers.record(stage.name, name) for name in footers.names(stage.name)}
             found[stage.name] = {record.key: (name, record) for name, record in records.items()}
             if len(found[stage.name]) < len(records):
-                raise KeyError("left over from a run that was killed")
+                raise KeyError("two artifacts of one task; one is left over from a killed run")
     keys = found["scan"].keys()
     if found["embed"] and found["embed"].keys() != keys:
         raise KeyError("artifacts are missing")
@@ -212,7 +214,7 @@ def stages_of(lent: Lender, found: Sequence[tuple[Task, pa.Table]]) -> list[Stag
     def source(
         params: scan.Params, settings: Settings, report: Callable[[int], None], past: Callable[[], PastRows]
     ) -> Sequence[tuple[Task, pa.Table]]:
-        """Delete retired artifacts, then link the run's artifacts; the folder is locked.
+        """Delete artifacts that are out of use, then link the run's artifacts. The caller holds the folder's lock.
 
         Retired links must go first: a rename of a link over another link to the same file has no effect."""
         Store(lent.work).prune()
@@ -235,16 +237,16 @@ def stages_of(lent: Lender, found: Sequence[tuple[Task, pa.Table]]) -> list[Stag
 
 
 def _only_new(compute: Callable[[Inputs, Any, Job], Result]) -> Callable[[Inputs, Any, Job], Result]:
-    """Return `compute` for new files only, since old files may be gone.
+    """Wrap `compute`: the function fails instead of decoding files of the run, which may be gone.
 
-    The function raises TaskError where rows of the run can't be reused."""
+    Raises TaskError where rows of the run can't be reused."""
 
     def computed(inputs: Inputs, params: Any, job: Job) -> Result:
         result = compute(inputs, params, job)
         if job.task.notes["set"] == "a" and result.stats["reused"] < result.summary["images"]:
             raise TaskError(
-                f"the run's artifact {job.task.key} is damaged, or the model of pairs.embedding is another one now; "
-                "delete the file or bring the model back, then run `fast-diff run` again"
+                f"the run's artifact {job.task.key} is damaged, or the model of pairs.embedding has changed; "
+                "delete the artifact or restore the model, then run `fast-diff run` again"
             )
         return result
 

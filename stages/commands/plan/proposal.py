@@ -38,9 +38,9 @@ class PlanRules:
 
     prefer        folders, the most preferred first: an image below one of them becomes the keeper
     avoid         patterns of names: an image with such a name, or in such a folder, is the last choice as keeper
-    only          kind of the images to remove. identical: the thumbnail equals the keeper's, also in brightness if
-                  pairs.exposure is ignore. near: the thumbnail differs from the keeper's. turned: the image is turned
-                  or mirrored against the keeper. mirrored: the image is mirrored against the keeper
+    only          kind of the images to remove. identical: the thumbnail equals the keeper's; brightness counts, even
+                  with pairs.exposure: ignore. near: the thumbnail differs from the keeper's. turned: the image is
+                  turned or mirrored against the keeper. mirrored: the image is mirrored against the keeper
     max_distance  greatest MSE between an image to remove and its keeper
     folders       folders of the images to remove"""
 

@@ -75,7 +75,7 @@ def test_a_hard_link_to_another_disk_is_foreseen(photos: Path, tmp_path: Path) -
     with tempfile.TemporaryDirectory(dir="/dev/shm") as disk:
         keeper = Path(shutil.copy(photos / "a/1.jpg", disk))
         if keeper.stat().st_dev == photos.stat().st_dev:
-            pytest.skip("/dev/shm is no other disk than the tests' folder")
+            pytest.skip("/dev/shm is on the same disk as the tests' folder")
         group = {"cluster": 0, "keep": [entry(keeper)], "remove": [entry(photos / "b/1.jpg")]}
         plan = checked({FORMAT: VERSION, "run": "", "clusters": [group]}, "plan")
         assert followed(plan, "hardlink", tmp_path, yes=False)[1].refused == {
@@ -85,7 +85,7 @@ def test_a_hard_link_to_another_disk_is_foreseen(photos: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("action", WORKING)
-def test_what_goes_goes_and_what_stays_stays_and_it_comes_back(action: str, photos: Path, tmp_path: Path) -> None:
+def test_files_of_a_plan_are_removed_and_restored(action: str, photos: Path, tmp_path: Path) -> None:
     before = state(photos)
     _, tally, journal = followed(checked(plan_for(photos), "plan"), action, tmp_path)
     assert tally.done == (2 if action in LINKS else 3)
@@ -104,7 +104,7 @@ def test_what_goes_goes_and_what_stays_stays_and_it_comes_back(action: str, phot
     assert undone(journal).ok
     assert state(photos) == before
     again = undone(journal)
-    assert (again.done, again.ok) == (0, True), "once is enough"
+    assert (again.done, again.ok) == (0, True), "a second undo has nothing to do"
     assert not list(photos.rglob(".fast-diff*"))
 
 
@@ -138,7 +138,7 @@ def test_without_its_keeper_nothing_goes(how: str, photos: Path, tmp_path: Path)
         keeper.symlink_to(photos / "b/1.jpg")
     before = state(photos)
     _, tally, _ = followed(plan, "delete", tmp_path)
-    assert tally.done == 1, "of the other cluster"
+    assert tally.done == 1, "only the file of the other cluster is deleted"
     assert {"b/1.jpg", str(odd(photos).relative_to(photos))} <= state(photos).keys() <= before.keys()
 
 
@@ -155,7 +155,7 @@ def test_a_keeper_under_two_names_is_not_taken_for_two_files(photos: Path, tmp_p
 def test_a_file_that_stays_is_known_through_a_mount(
     second_name: bool, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A mount acts as a link that no file name shows."""
+    """A bind mount gives a file a second path; the test imitates a mount by a link that `resolve` does not follow."""
     (tmp_path / "way").symlink_to(photos)
     if second_name:
         os.link(photos / "c/y.jpg", photos / "c/z.jpg")
@@ -214,7 +214,7 @@ def test_move_never_overwrites(photos: Path, tmp_path: Path) -> None:
 
 
 def no_links(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give the file system no hard links, as on memory cards."""
+    """Make hard links fail, as on the file systems of memory cards."""
 
     def refuse(*names: Any, **more: Any) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted")
@@ -282,7 +282,7 @@ def test_a_reference_is_known_by_where_its_name_leads(photos: Path, tmp_path: Pa
         check_options(checked(plan, "plan.json"), "move", tmp_path / "alias" / "new")
 
 
-def test_what_goes_wrong_is_told_of_the_file_that_it_is_about(photos: Path, tmp_path: Path) -> None:
+def test_an_error_names_its_file(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "moved").write_bytes(b"a file in the way")
     plan = checked(plan_for(photos), "plan")
     with pytest.raises(ConfigError, match="is not a folder"):
@@ -336,7 +336,7 @@ def test_a_keeper_that_was_only_touched_is_the_keeper_still(
         assert next(lines).endswith(f"(kept: {photos / 'a/1.jpg'})")
 
 
-def test_folders_that_a_move_made_go_with_it(photos: Path, tmp_path: Path) -> None:
+def test_undo_removes_the_folders_that_a_move_made(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "moved" / "of mine").mkdir(parents=True)
     _, tally, journal = followed(checked(plan_for(photos), "plan"), "move", tmp_path)
     assert tally.done == 3
@@ -387,7 +387,7 @@ def test_options_that_do_not_go_together(photos: Path, tmp_path: Path) -> None:
 
 
 def test_files_go_to_any_other_folder(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any folder is a valid target, this one included, new or not; files that stay there do not matter."""
+    """Any other folder is a valid target: new or existing, also one below the current folder that has kept images."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there").mkdir()
     kept = {"cluster": 2, "keep": [entry(Path(shutil.copy(photos / "a/1.jpg", tmp_path / "there")))]}
@@ -437,7 +437,7 @@ def test_what_is_linked_already_is_left_alone(action: str, photos: Path, tmp_pat
 
 
 @pytest.mark.parametrize("together", [1, 2, 3])
-def test_groups_take_all_files_however_many_fit(
+def test_all_files_are_handled_in_groups_of_any_size(
     together: int, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []

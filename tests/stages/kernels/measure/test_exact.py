@@ -21,7 +21,7 @@ EVERYTHING = 2.0**62
 
 @pytest.fixture(params=["numkong", "floats", "strict"])
 def squares(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Squares:
-    """Run with products by NumKong, by chunks of floats, and by an array library that only knows the standard."""
+    """Return `Squares` with products by NumKong, by chunks of floats, or by a library of the array API standard."""
     if request.param == "numkong":
         pytest.importorskip("numkong")
     else:
@@ -31,7 +31,7 @@ def squares(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture(params=["compiled", "numpy"])
 def checking(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Squares:
-    """Run with pairs by the compiled loop, and by NumPy."""
+    """Return `Squares` that computes pairs in compiled code, or with NumPy."""
     compiled = request.param == "compiled"
     monkeypatch.setattr(exact, "COMPILED", 0 if compiled else 2**62)
     if not compiled:
@@ -40,7 +40,7 @@ def checking(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def extremes(seed: int, n: int, width: int) -> np.ndarray:
-    """Return noise, all 0, all 255, and each constant with one value of the other."""
+    """Return rows of noise; the first three rows are all 0, all 255, and all 0 but for a last value of 255."""
     rows = np.random.default_rng(seed).integers(0, 256, (n, width), dtype=np.uint8)
     rows[0], rows[1], rows[2] = 0, 255, 0
     rows[2, -1] = 255
@@ -74,7 +74,7 @@ def test_pairs_are_exact(checking: Squares, width: int, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("width", [66_051, 66_052, 66_053, 132_103])
-def test_wider_than_32_bits_hold(squares: Squares, width: int) -> None:
+def test_sums_wider_than_32_bits_are_exact(squares: Squares, width: int) -> None:
     """66,051 · 255² is just below 2³²."""
     a = np.stack([np.zeros(width, np.uint8), np.full(width, 255, np.uint8)])
     assert squares.cross(a, a).tolist() == [[0, 255**2 * width], [255**2 * width, 0]]
@@ -110,8 +110,8 @@ def test_tiles_and_pairs_agree(seed: int, width: int, levels: tuple[int, int]) -
 
 
 @pytest.mark.parametrize("by", [-1, -0.5, 0, 0.5, 1])
-def test_what_exceeds_most_may_be_anything_above(checking: Squares, by: float) -> None:
-    """Distances up to `most` are exact; larger distances may be returned as any number above `most`."""
+def test_a_sum_above_most_may_be_any_number_above_most(checking: Squares, by: float) -> None:
+    """A sum of at most `most` is exact; a larger sum may be returned as any number above `most`."""
     random = np.random.default_rng(3)
     a = random.integers(0, 256, (6, 5_000), dtype=np.uint8)
     b = np.clip(a + random.integers(-1, 2, a.shape), 0, 255).astype(np.uint8)
@@ -124,7 +124,7 @@ def test_what_exceeds_most_may_be_anything_above(checking: Squares, by: float) -
         assert (found[whole > most] > most).all()
 
 
-def test_what_reaches_most_half_way_is_looked_at_to_the_end(checking: Squares) -> None:
+def test_a_sum_of_at_most_counts_all_values(checking: Squares) -> None:
     a, b = np.zeros((2, 1, 5_000), np.uint8)
     b[0, [3, 1_023, 1_024, 4_999]] = 2, 2, 2, 1
     one = np.zeros(1, np.int64)
@@ -156,8 +156,9 @@ def test_pairs_of_any_layout(checking: Squares) -> None:
 
 
 def near_by_loop(distances: np.ndarray, wanted: np.ndarray, most: float) -> list[tuple[int, int, float, int]]:
-    """Return the wanted pairs of `distances`, (turns, n, m), that are at most `most`, with the turns that attain the
-    least."""
+    """Return wanted pairs whose least distance is at most `most`, with this distance and the turns that attain it.
+
+    distances  (turns, n, m)"""
     found = []
     for i, j in np.argwhere(wanted).tolist():
         values = distances[:, i, j].tolist()
@@ -176,7 +177,7 @@ def rows_of(near: TileMatches) -> list[tuple[int, int, float, int]]:
 def test_near_pairs_of_a_tile(squares: Squares, width: int, turns: int) -> None:
     lefts = [extremes(1, 5, width)] * turns
     rights = [extremes(2 + turn, 4, width) for turn in range(turns)]
-    rights[0][3] = rights[-1][3] = lefts[0][4]  # attained in two turns
+    rights[0][3] = rights[-1][3] = lefts[0][4]  # two turns attain the least distance of this pair
     distances = np.array(
         [((a[:, None].astype(np.int64) - b) ** 2).sum(axis=2) for a, b in zip(lefts, rights, strict=True)]
     )
@@ -209,7 +210,7 @@ def test_near_pairs_of_vectors_and_of_a_function() -> None:
 
 @pytest.mark.parametrize("size", [48, 12_288])
 def test_the_faster_way_costs_less(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    """Costs choose between two ways to the same distances; this test checks the order of costs, not the figures."""
+    """The costs decide which of two methods computes distances; the test checks which cost is larger."""
     monkeypatch.setattr(exact, "fast_bytes", lambda: None)
     monkeypatch.setattr(exact, "compiled", lambda: False)
     slowest, device = Squares().costs(size), Squares(STRICT).costs(size)
@@ -259,7 +260,7 @@ def test_compiled_checks_only_where_there_are_many(monkeypatch: pytest.MonkeyPat
     assert Squares().pairs(rows, rows, i, j, EVERYTHING).tolist() == expected
     monkeypatch.setattr(exact, "native_for", lambda *_: None)
     assert Squares().pairs(rows, rows, i, j, EVERYTHING).tolist() == expected
-    assert seen == [25]  # the module was loaded already
+    assert seen == [25]  # the compiled module is loaded already, so few pairs suffice
 
 
 # Vectors

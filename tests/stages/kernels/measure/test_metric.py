@@ -11,7 +11,7 @@ Pairs = list[tuple[int, int]]
 
 
 def found(pairs: Pairs) -> MatchArrays:
-    """Return matches whose other columns show which pair they belong to."""
+    """Return matches of `pairs`; the other columns are computed from each pair, so that a wrong order is noticed."""
     a, b = np.array(pairs, np.int64).reshape(-1, 2).T
     return MatchArrays(a, b, 100 * a + b, (a % 4).astype(np.uint8), b > 2)
 
