@@ -52,10 +52,10 @@ LONG = (
         "test_the_same_for_longer",
         "test_the_lowest",
         "test_the_newest",
-        "test_workers_elsewhere",
+        "test_remote_workers",
         "test_nothing_listens",
     ),
-    *("test_workers_that_are_killed", "test_a_lost_scheduler", "test_every_scheduler", "test_interrupted_it"),
+    *("test_killed_workers", "test_a_lost_scheduler", "test_every_scheduler", "test_interrupted_it"),
     *("its_figures[scale]", "its_figures[small]"),
 )
 """Tests that take half a minute and more: they begin first, so that no process waits for another's in the end."""

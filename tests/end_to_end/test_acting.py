@@ -43,7 +43,7 @@ def said(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:
     return capsys.readouterr().out
 
 
-def test_show_lists_clusters_and_what_matches_an_image(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_lists_clusters_and_the_matches_of_an_image(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     images = project.folder / "images"
     text = said(capsys, "show", str(project.run_folder), "--verbose")
     assert text.count("cluster ") == 2
@@ -211,7 +211,7 @@ def test_no_option_is_passed_over(
 @pytest.mark.parametrize(
     "text", ["{", "[]", "{}", '{"config": 1}', '{"config": {}}', '{"config": {"pairs": {"rotations": 7}}}']
 )
-def test_a_damaged_record_of_a_run_is_told_of(
+def test_a_damaged_record_of_a_run_is_reported(
     text: str, project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = Path(shutil.copytree(project.run_folder, tmp_path / "run"))
@@ -222,7 +222,7 @@ def test_a_damaged_record_of_a_run_is_told_of(
         assert f"{run}" in line
 
 
-def test_what_was_not_measured_is_not_said_to_be_equal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unmeasured_pairs_are_not_reported_as_equal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     project = Project(tmp_path, {"pairs": {"same_hash": "zero"}, "hash": {"shift": 7}, "thumbnail": {"size": [4, 4]}})
     first = tmp_path / "images" / "1.png"
     first.parent.mkdir(exist_ok=True)
@@ -308,7 +308,7 @@ def test_a_plan_of_a_run_that_has_changed_since_is_refused_file_by_file(
 
 
 @pytest.mark.slow
-def test_what_is_dismissed_stays_apart_under_other_names_and_in_other_runs(
+def test_dismissed_images_never_match_under_other_names_and_in_other_runs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = finished(tmp_path)
@@ -368,7 +368,7 @@ def test_hand_edited_plans_and_journals_are_one_line(tmp_path: Path, capsys: pyt
 
 
 @pytest.mark.slow
-def test_a_plan_is_followed_to_its_end_whoever_listens_and_in_any_letters(tmp_path: Path) -> None:
+def test_a_plan_is_followed_to_its_end_without_a_reader_and_in_any_encoding(tmp_path: Path) -> None:
     project = finished(tmp_path)
     (tmp_path / "images" / "ü-日本.jpg").write_bytes((tmp_path / "images" / "1.jpg").read_bytes())
     assert project.run() == 0
@@ -399,7 +399,7 @@ def test_a_plan_is_followed_to_its_end_whoever_listens_and_in_any_letters(tmp_pa
     assert sorted((tmp_path / "images").iterdir()) == before
 
 
-def test_what_is_to_stay_is_of_no_lower_quality_and_no_bytes_to_win(
+def test_keepers_are_not_of_lower_quality_and_count_no_bytes(
     project: Project, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """Keepers and references stay; the plan and the page show the same bytes as run.json."""
@@ -434,7 +434,7 @@ def test_a_dismissed_image_does_not_go_on_account_of_its_keeper(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("stage", ["scan", "thumbnail"])
-def test_an_artifact_that_is_lost_is_said_in_a_line(
+def test_a_lost_artifact_is_reported_in_one_line(
     stage: str, project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Artifacts may be lost after a power cut in a later run."""

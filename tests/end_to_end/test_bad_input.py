@@ -117,7 +117,7 @@ def test_a_file_in_both_sets_is_refused(project: Project, tmp_path: Path, capsys
     assert f"{one} is also in inputs.a" in capsys.readouterr().err
 
 
-def test_a_run_whose_place_was_taken_leaves_what_it_computed_and_nothing_else(
+def test_a_replaced_run_leaves_only_its_artifacts(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert project.run() == 0
@@ -255,7 +255,7 @@ def test_a_full_disk_fails_tasks_not_results(
     assert sum(stage["tasks_skipped"] for stage in project.record()["stages"].values()) == done
 
 
-def test_an_unreadable_folder_is_said_and_the_rest_done(
+def test_an_unreadable_folder_is_reported_and_the_rest_done(
     project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "images" / "private").mkdir()

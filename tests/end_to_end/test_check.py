@@ -88,7 +88,7 @@ def gate(made: Project, capsys: pytest.CaptureFixture[str]) -> Gate:
     return Gate(made, capsys)
 
 
-def test_finds_what_a_run_over_both_sets_finds_and_makes_nothing_of_the_run_again(gate: Gate) -> None:
+def test_finds_the_matches_of_a_run_over_both_sets_and_recomputes_no_artifact(gate: Gate) -> None:
     before = contents(gate.project.run_folder)
     new, both = gate.project.folder / "new", load_run(gate.project.folder / "outputs" / "both")
     found = gate.found(new, code=3)
@@ -130,7 +130,7 @@ def test_mirrored_files_are_found_where_the_run_compares_them(
     assert any(line.endswith("  mirrored and turned 270°") for line in lines)
 
 
-def test_one_line_a_match_whatever_the_names(gate: Gate) -> None:
+def test_one_line_a_match_for_any_names(gate: Gate) -> None:
     new = gate.project.folder / "new"
     lines = gate.check(new, code=3).splitlines()
     matches = [line for line in lines if "  matches  " in line]
@@ -154,7 +154,7 @@ def test_one_line_a_match_whatever_the_names(gate: Gate) -> None:
         ("--yes", "nothing", 0),
     ],
 )
-def test_fails_on_what_it_is_told(name: str, on: str, code: int, gate: Gate, tmp_path: Path) -> None:
+def test_fails_on_the_chosen_matches(name: str, on: str, code: int, gate: Gate, tmp_path: Path) -> None:
     new = make_image(tmp_path / "apart.jpg", 500) if name == "apart" else gate.project.folder / "new" / f"{name}.jpg"
     assert bool(gate.found(new, "--fail-on", on, code=code)["matches"]) == (name != "apart")
 
@@ -168,7 +168,7 @@ def own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Gate:
     return Gate(project, capsys)
 
 
-def test_what_the_run_knows_is_left_out(own: Gate) -> None:
+def test_files_that_the_run_knows_are_left_out(own: Gate) -> None:
     images = own.project.folder / "images"
     found = own.found(images)
     assert (found["known"], found["new"], found["matches"]) == (9, 0, [])
@@ -334,7 +334,7 @@ def spoiled(gate: Gate, how: str) -> list[str]:
         ("name taken", "needs that name; rename the run"),
     ],
 )
-def test_what_can_not_be_is_one_line(how: str, said: str, gate: Gate, tmp_path: Path) -> None:
+def test_a_check_that_can_not_run_is_one_line(how: str, said: str, gate: Gate, tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     shutil.copytree(gate.project.run_folder, kept)
     try:

@@ -123,7 +123,7 @@ def test_a_plan_of_the_page_gets_the_companions_from_the_run(
     assert "new since the run" in capsys.readouterr().out
 
 
-def test_a_companion_of_two_images_is_counted_once_and_stays(
+def test_a_companion_of_two_images_is_counted_once_and_kept(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     images = project.folder / "images"
@@ -185,7 +185,7 @@ def library(folder: Path, images: int) -> Path:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("merging", [False, True], ids=["", "metadata"])
-def test_killed_at_thirty_moments_all_files_come_back(
+def test_killed_at_thirty_moments_all_files_are_restored(
     merging: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if merging and shutil.which("exiftool") is None:

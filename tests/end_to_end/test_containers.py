@@ -85,7 +85,7 @@ def test_containers_in_a_folder_are_opened_on_demand(project: Project) -> None:
     assert project.record()["images"]["total"] == 2 * COUNT
 
 
-def test_what_is_broken_is_a_row_with_a_code(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_broken_images_are_rows_with_a_code(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     whole, cut, wrong = packed(project, ("tar", "tar", "zip"))
     cut.write_bytes(cut.read_bytes()[:20_000])
     data = bytearray(wrong.read_bytes())

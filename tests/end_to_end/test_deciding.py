@@ -141,7 +141,7 @@ def keepers(opened: Opened) -> list[str]:
     return [str(path) for path in opened.run("view.found.map(cluster => pathOf(keeperOf(cluster)))")]
 
 
-def test_a_rule_shows_what_would_change_and_is_one_step(opened: Opened, project: Project) -> None:
+def test_a_rule_previews_its_changes_and_is_one_undo_step(opened: Opened, project: Project) -> None:
     phone = str(project.folder / "images" / "phone")
     before = keepers(opened)
     assert all("/camera/" in path for path in before)
@@ -167,7 +167,7 @@ def test_a_rule_shows_what_would_change_and_is_one_step(opened: Opened, project:
     assert opened.run("choice.size") == 0
 
 
-def test_a_rule_holds_for_what_is_listed_or_selected(opened: Opened, project: Project) -> None:
+def test_a_rule_applies_to_listed_or_selected_clusters(opened: Opened, project: Project) -> None:
     phone = str(project.folder / "images" / "phone")
     opened.page.fill("#size", "3")
     opened.settle()
@@ -338,7 +338,7 @@ def test_a_choice_is_undone_while_comparing(opened: Opened) -> None:
 # ---- why, and sets
 
 
-def test_every_image_that_stays_says_why(opened: Opened, project: Project) -> None:
+def test_every_kept_image_has_a_reason(opened: Opened, project: Project) -> None:
     reasons = dict(load_run(project.run_folder).clusters().query("keeper")[["path", "reason"]].to_numpy())
     said = opened.run(
         "view.found.map(cluster => [pathOf(keeperOf(cluster)), whyOf(cluster, keeperOf(cluster), keeperOf(cluster))])"
@@ -363,7 +363,7 @@ def test_camera_data_say_which(browser: Any, tmp_path: Path) -> None:
         assert opened.page.inner_text("#rows li.keeper .why") == "only this image has GPS and camera"
 
 
-def test_the_page_says_what_the_keeper_lacks(browser: Any, tmp_path: Path) -> None:
+def test_the_page_lists_metadata_that_the_keeper_lacks(browser: Any, tmp_path: Path) -> None:
     project = Project(tmp_path)
     large = make_image(tmp_path / "images" / "large.jpg", 1)
     exif = Image.Exif()

@@ -67,14 +67,14 @@ def test_images_that_change_take_their_rows_with_them(project: Project, change: 
     assert_equal_to_a_fresh_run(project)
 
 
-def test_a_lower_threshold_filters_what_is_there(project: Project) -> None:
+def test_a_lower_threshold_filters_recorded_matches(project: Project) -> None:
     assert project.run("pairs.threshold=100") == 0
     work = levels(project)
     assert (work["compared"], work["order"], work["checked"], work["products"]) == (0, 0, 0, 0)
     assert_equal_to_a_fresh_run(project, "pairs.threshold=100")
 
 
-def test_a_higher_threshold_measures_only_what_was_no_match(project: Project) -> None:
+def test_a_higher_threshold_measures_only_pairs_that_did_not_match(project: Project) -> None:
     assert project.run("pairs.threshold=3000") == 0
     work = levels(project)
     assert work["compared"] > 0

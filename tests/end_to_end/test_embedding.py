@@ -56,7 +56,7 @@ def test_near_duplicates_are_found_and_nothing_runs_twice(project: Project) -> N
     assert {run for run, _ in stages(project).values()} == {0}
 
 
-def test_a_grown_folder_gives_what_a_fresh_run_gives(project: Project) -> None:
+def test_a_grown_folder_gives_the_results_of_a_fresh_run(project: Project) -> None:
     assert project.run() == 0
     make_image(project.folder / "images" / "new.jpg", 99)
     assert project.run() == 0
@@ -181,7 +181,7 @@ def test_two_sets(project: Project) -> None:
         (["pairs.embedding=null"], "metric embedding needs a package.module:function"),
     ],
 )
-def test_what_can_not_be_is_one_line(
+def test_impossible_settings_are_one_line(
     project: Project, overrides: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert project.run(*overrides) == 2

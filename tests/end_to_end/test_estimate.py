@@ -56,7 +56,7 @@ def test_two_sets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert found["pairs"].startswith("pairs       30, in ")
 
 
-def test_no_image_is_said_as_by_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_image_is_reported_as_by_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "images").mkdir()
     assert main(["estimate", str(Project(tmp_path).yaml)]) == 2
     assert "no image found in" in capsys.readouterr().err

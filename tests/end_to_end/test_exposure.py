@@ -89,7 +89,7 @@ def test_every_figure_is_the_one_of_images_without_their_means(project: Project,
 
 
 @pytest.mark.slow
-def test_another_threshold_either_way_gives_what_a_run_of_its_own_gives(project: Project) -> None:
+def test_another_threshold_gives_the_results_of_a_separate_run(project: Project) -> None:
     found = {}
     for threshold in (150, 400, 0, 150, "null"):
         assert project.run(f"pairs.threshold={threshold}", "cluster.threshold=0") == 0
@@ -101,7 +101,7 @@ def test_another_threshold_either_way_gives_what_a_run_of_its_own_gives(project:
     assert found[0] < found[150] < found[400] < found["null"]
 
 
-def test_the_key_alone_decides_and_other_artifacts_come_back(project: Project) -> None:
+def test_only_the_key_decides_and_other_artifacts_are_restored(project: Project) -> None:
     assert project.run() == 0
     first = project.artifacts()
     del project.config["pairs"]
@@ -142,7 +142,7 @@ def test_a_plan_of_identical_images_leaves_those_of_another_brightness(project: 
 
 
 @pytest.mark.slow
-def test_the_words_say_what_the_distance_is(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_texts_name_the_distance(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     assert project.run() == 0
     page = (project.run_folder / "report" / "index.html").read_text()
     assert "identical pixels, brightness ignored" in page
@@ -187,7 +187,7 @@ def test_the_words_say_what_the_distance_is(project: Project, capsys: pytest.Cap
         ),
     ],
 )
-def test_what_it_does_not_go_with(
+def test_contradictory_options(
     project: Project, capsys: pytest.CaptureFixture[str], overrides: tuple[str, ...], message: str
 ) -> None:
     assert project.run(*overrides) == 2

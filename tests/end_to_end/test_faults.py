@@ -33,7 +33,7 @@ def cluster(expected: tuple[Project, dict[str, bytes]], tmp_path: Path) -> Itera
         yield made
 
 
-def test_workers_that_are_killed_cost_only_what_they_were_at(cluster: Cluster) -> None:
+def test_killed_workers_cost_only_their_running_tasks(cluster: Cluster) -> None:
     cluster.start()
     cluster.project.config["scheduler"]["wait_timeout"] = 60  # on a busy machine, starting new workers takes a while
     kills = 0
@@ -69,7 +69,7 @@ def test_a_task_that_kills_its_worker_every_time_fails_alone(cluster: Cluster) -
     assert cluster.project.artifacts() == cluster.expected
 
 
-def test_a_lost_scheduler_costs_only_what_was_under_way(cluster: Cluster) -> None:
+def test_a_lost_scheduler_costs_only_running_tasks(cluster: Cluster) -> None:
     cluster.start()
     with cluster.drive() as driver:
         cluster.wait_for("hash/*.parquet", driver)
@@ -88,7 +88,7 @@ def test_a_lost_scheduler_costs_only_what_was_under_way(cluster: Cluster) -> Non
     assert sum(cluster.project.ran().values()) <= len(cluster.expected) - done + 2
 
 
-def test_a_killed_driver_leaves_idle_workers_and_a_run_that_goes_on(cluster: Cluster) -> None:
+def test_a_killed_driver_leaves_idle_workers_and_a_resumable_run(cluster: Cluster) -> None:
     cluster.start()
     with cluster.drive() as driver:
         cluster.wait_for("hash/*.parquet", driver)
@@ -126,7 +126,7 @@ def test_a_disk_that_is_full_for_a_moment_is_waited_for(cluster: Cluster) -> Non
     assert cluster.project.artifacts() == cluster.expected
 
 
-def test_a_disk_that_stays_full_fails_tasks_and_no_artifact_is_broken(cluster: Cluster) -> None:
+def test_a_full_disk_fails_tasks_and_breaks_no_artifact(cluster: Cluster) -> None:
     full = cluster.folder / "full"
     cluster.start(MEDDLE_FULL=str(full))
     with cluster.drive() as driver:

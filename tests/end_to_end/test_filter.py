@@ -126,7 +126,7 @@ def shown(name: str) -> str:
     )
 
 
-def test_what_would_go_as_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_to_remove_as_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tar = pack(tmp_path / "in" / "one.tar", samples(tmp_path, range(1, 3)))
     table = pa.table({"key": ["x/y", "z"], "jpg": [picture(tmp_path, 1), picture(tmp_path, 5)]})
     pq.write_table(table, tmp_path / "in" / "rows.parquet")
@@ -168,7 +168,7 @@ def test_what_would_go_as_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "one set of images" in capsys.readouterr().err
 
 
-def test_a_plan_says_what_goes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_plan_lists_the_files_to_remove(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number in range(3):
         make_image(tmp_path / "in" / f"{number}.png", 1)
     make_image(tmp_path / "in" / "other.png", 2)
@@ -190,7 +190,7 @@ def test_a_plan_says_what_goes(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.parametrize("reference", [True, False])
-def test_a_planted_leak_goes_and_a_second_run_finds_none(
+def test_a_planted_leak_is_removed_and_a_second_run_finds_none(
     reference: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train = [pack(tmp_path / "train" / f"{n}.tar", samples(tmp_path, range(10 * n, 10 * n + 6))) for n in range(2)]
@@ -310,7 +310,7 @@ def raw(datasets: Any) -> Any:
 
 
 @pytest.mark.slow
-def test_killed_in_the_middle_the_same_command_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_after_a_kill_the_same_command_continues(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shards = [pack(tmp_path / "in" / f"{n}.tar.xz", samples(tmp_path, iter([n, 50 + n, n]))) for n in range(12)]
     project = ran(tmp_path, list(shards))
     filtered(project, whole := tmp_path / "whole")
@@ -358,7 +358,7 @@ def test_a_changed_shard_is_left_out_and_others_go_on(tmp_path: Path, capsys: py
     assert [name for name, _ in zip_members(out / "1.zip")] == [name for name, _ in zip_members(shards[1])]
 
 
-def test_other_removals_replace_what_an_earlier_call_wrote(tmp_path: Path) -> None:
+def test_other_removals_replace_the_files_of_an_earlier_call(tmp_path: Path) -> None:
     tar = pack(tmp_path / "in" / "x.tar", samples(tmp_path, iter([1, 1, 2])))
     for name, seed in (("a.jpg", 5), ("b.jpg", 5), ("c.jpg", 6)):
         make_image(tmp_path / "in" / "loose" / name, seed)
@@ -374,7 +374,7 @@ def test_other_removals_replace_what_an_earlier_call_wrote(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("copy", [False, True])
-def test_loose_files_and_what_belongs_to_them(copy: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_loose_files_and_their_companions(copy: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images = tmp_path / "in"
     for name, seed in (("d/a.jpg", 1), ("d/b.jpg", 1), ("e/a b,🙂\n.jpg", 2), ("x.jpg", 3), ("x.png", 4), ("y.jpg", 3)):
         make_image(images / name, seed)
@@ -525,7 +525,7 @@ def test_two_at_a_time_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "another process writes" in capsys.readouterr().err
 
 
-def test_what_it_says_to_scripts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_output_for_scripts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tar = pack(tmp_path / "in" / "x.tar", samples(tmp_path, iter([1, 1, 2])))
     project = ran(tmp_path, [tar])
     filtered(project, tmp_path / "out", "--verbose")

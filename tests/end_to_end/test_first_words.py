@@ -193,9 +193,7 @@ def test_the_last_run_here(here: Path, tmp_path: Path, capsys: pytest.CaptureFix
             assert "of the last run" not in capsys.readouterr().err
 
 
-def test_a_run_that_was_moved_is_looked_at_where_it_lies(
-    here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_moved_run_is_read_at_its_new_path(here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "../home/Pictures", "--quiet", "--threshold", "33", *FAST]) == 0
     shutil.copytree("outputs/Pictures", tmp_path / "copy")
     shutil.rmtree("outputs")
@@ -206,7 +204,7 @@ def test_a_run_that_was_moved_is_looked_at_where_it_lies(
     assert not Path("outputs").exists()
 
 
-def test_without_a_run_it_is_said(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_run_the_error_says_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("status", "show", "verify", "plan x.json"):
         assert main(shlex.split(name)) == 2
         assert "no run in ./outputs: expected RUN" in capsys.readouterr().err

@@ -48,7 +48,7 @@ def test_the_triangle_outlives_the_rules(browser: Any, project: Project) -> None
 
 
 @pytest.mark.slow
-def test_a_cell_lists_its_clusters_and_one_folder_goes(browser: Any, project: Project, tmp_path: Path) -> None:
+def test_a_cell_lists_its_clusters_and_removes_one_folder(browser: Any, project: Project, tmp_path: Path) -> None:
     with Opened(browser, project.run_folder / "report" / "index.html") as opened:
         page = opened.page
         every = page.inner_text("#count")

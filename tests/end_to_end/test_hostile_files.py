@@ -244,7 +244,7 @@ def test_failures_are_listed_a_line_each_and_strict_makes_them_count(
     assert {row["error"] for row in rows} == {"truncated", "not-an-image", "too-large", "unsupported"}
 
 
-def test_a_name_with_a_line_break_stays_in_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_with_a_line_break_is_printed_on_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     project = Project(tmp_path / "project")
     make_image(project.folder / "images" / "good.jpg", 1)
     (project.folder / "images" / "evil\n\x1b[31mname.jpg").write_bytes(b"nothing")
@@ -276,7 +276,7 @@ def test_a_path_that_is_too_long_for_the_system_is_a_warning(
     assert project.run(options=("--quiet", "--strict")) == 1
 
 
-def test_what_may_not_be_read(tmp_path: Path) -> None:
+def test_files_without_permission_to_read(tmp_path: Path) -> None:
     for folder in (tmp_path, *tmp_path.parents):
         if folder.owner() == Path("~").expanduser().owner() and folder != Path("/"):
             folder.chmod(folder.stat().st_mode | 0o755)

@@ -61,7 +61,7 @@ def test_a_run_across_hosts(
     assert "without TLS" not in errors
 
 
-def test_without_a_certificate_nobody_gets_in(hosts: Hosts, tmp_path: Path) -> None:
+def test_without_a_certificate_no_connection_is_accepted(hosts: Hosts, tmp_path: Path) -> None:
     make_images(tmp_path / "images", 2)
     with dask_on(hosts, tmp_path, certificates(tmp_path / "tls", *hosts.address.values())) as section:
         time.sleep(2)

@@ -71,7 +71,7 @@ def test_both_installs_in_both_orders(source: Path, tmp_path: Path) -> None:
     assert own(environment) == []
 
 
-def test_the_sdist_holds_what_a_clone_does(source: Path, built: Path) -> None:
+def test_the_sdist_holds_the_files_of_a_clone(source: Path, built: Path) -> None:
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as file:
         names = {name.partition("/")[2] for name in file.getnames()}

@@ -128,7 +128,7 @@ def kept_somewhere(found: Library) -> None:
     assert [pair for pair in found.copies.items() if not any(path.exists() for path in pair)] == []
 
 
-def test_a_backup_folder_goes_and_comes_back(made: tuple[Library, Path], reader: Reader) -> None:
+def test_a_backup_folder_is_removed_and_restored(made: tuple[Library, Path], reader: Reader) -> None:
     found, page = made[0], reader.page
     before = found.files()
     cell = page.locator(f"[data-cell][title*='{CAMERA}'][title*='{BACKUP}']")
@@ -162,7 +162,7 @@ def test_a_backup_folder_goes_and_comes_back(made: tuple[Library, Path], reader:
     assert reader.complaints == []
 
 
-def test_all_duplicates_go_by_rules_and_come_back(made: tuple[Library, Path], reader: Reader) -> None:
+def test_all_duplicates_are_removed_by_rules_and_restored(made: tuple[Library, Path], reader: Reader) -> None:
     """Without merging, an image whose companion would be lost is kept."""
     found, page = made[0], reader.page
     before = found.files()

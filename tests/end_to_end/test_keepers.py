@@ -16,7 +16,7 @@ BARE = {"plot": {"pairs": 0, "clusters": 0, "page": 0}, "partition": {}}
 
 @pytest.mark.quick(1)
 @pytest.mark.parametrize("metadata", [True, False], ids=["metadata", "bare"])
-def test_originals_stay_whatever_the_folders_are_called(
+def test_originals_are_kept_for_any_folder_names(
     metadata: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`verify` finds the same keepers, and `show` and `plan` give the reason of each keeper."""
@@ -47,7 +47,7 @@ def test_originals_stay_whatever_the_folders_are_called(
     assert main(["apply", str(tmp_path / "plan.json"), "--action", "report"]) == 0
 
 
-def test_the_demo_keeps_what_its_copies_were_made_of(tmp_path: Path) -> None:
+def test_the_demo_keeps_the_originals_of_its_copies(tmp_path: Path) -> None:
     made = demo.make_images(tmp_path / "images")
     project = Project(tmp_path, BARE)
     assert project.run() == 0

@@ -229,7 +229,7 @@ def fresh(project: Project, case: Sequence[str]) -> dict[tuple[str, str], object
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("section", CASES)
-def test_a_run_after_others_holds_what_a_run_of_its_own_makes(
+def test_a_run_after_others_equals_a_separate_run(
     section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

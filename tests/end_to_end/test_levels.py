@@ -70,7 +70,7 @@ def test_a_second_run_knows_them_still_and_draws_nothing_anew(
 
 
 @pytest.mark.slow
-def test_a_new_image_adds_to_what_was_known(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_new_image_adds_to_known_matches(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     before = told(project, capsys)
     make_image(project.folder / "images" / "new.jpg", 1234)
     assert project.run() == 0
@@ -91,9 +91,7 @@ def test_bars_have_a_logarithmic_scale(project: Project) -> None:
     assert widths[: len(pairs)] == pytest.approx(expected, abs=1e-3)
 
 
-def test_without_the_log_levels_are_unknown_and_said_to_be(
-    project: Project, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_the_log_levels_are_reported_as_unknown(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     (project.run_folder / ".events.jsonl").unlink()
     levels = told(project, capsys)
     assert levels["unknown"] == levels["block_pairs"] > 0

@@ -123,7 +123,7 @@ def test_nothing_listens_beyond_loopback(
 @pytest.mark.slow
 @pytest.mark.parametrize("encrypted", [False, True], ids=["open", "tls"])
 @pytest.mark.parametrize("kind", ["slurm", "ssh"])
-def test_workers_elsewhere_are_reached_but_nobody_there_is_shown_a_page(
+def test_remote_workers_are_reached_but_no_page_is_shown_to_other_machines(
     kind: str, encrypted: bool, tmp_path: Path, opened: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_images(tmp_path / "images", 30)

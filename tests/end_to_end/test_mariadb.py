@@ -125,7 +125,7 @@ def order(row: dict[str, Any]) -> tuple[str, ...]:
     return tuple(str(row.get(name)) for name in ("path", "path_a", "path_b"))
 
 
-def test_the_tables_hold_what_load_run_gives(
+def test_the_tables_hold_the_results_of_load_run(
     url: str, engine: Engine, project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["export", str(project.yaml), "--to", url]) == 0
@@ -200,7 +200,7 @@ def test_no_value_is_changed(scheme: str, url: str, monkeypatch: pytest.MonkeyPa
     engine.dispose()
 
 
-def test_what_the_server_says_is_one_line(url: str, project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_of_the_server_is_one_line(url: str, project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     for wrong, said in (
         (url.replace("/fast", "/nowhere"), "Unknown database"),
         (url.replace("root@", "nobody:hush@"), "Access denied"),

@@ -117,7 +117,7 @@ def test_no_command_prints_a_name_raw(
     assert [line for line in lines if line.startswith("fast-diff: all is well")] == []
 
 
-def test_what_is_logged_stays_one_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_logged_text_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
     with Warnings(Reporter()) as warnings:
         logging.getLogger("fast_diff").warning("%s can't be listed", EVIL)
     (line,) = warnings.lines
@@ -140,7 +140,7 @@ def called(call: ast.expr) -> str:
     return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
 
 
-def test_whatever_is_printed_goes_through_one_line() -> None:
+def test_all_printed_names_pass_through_one_line() -> None:
     modules = [path for package in ("pipeline", "stages") for path in (ROOT / package).rglob("*.py")]
     raw = [
         f"{path.relative_to(ROOT)}:{call.lineno}"

@@ -213,7 +213,7 @@ def test_half_of_the_puts_fail_and_all_is_well(
 
 
 @pytest.mark.slow
-def test_a_store_that_stays_busy_fails_the_tasks_it_concerns(
+def test_a_busy_store_fails_only_its_tasks(
     project: Project,
     store: ObjectStore,
     bucket: str,
@@ -455,7 +455,7 @@ def test_options_are_in_no_fingerprint(project: Project, store: ObjectStore, buc
 
 
 @pytest.mark.parametrize("wrong", ["endpoint", "bucket", "credentials"])
-def test_what_failed_is_said(
+def test_errors_of_the_store_are_reported(
     project: Project, bucket: str, wrong: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An error of the store must not be reported as a missing run."""

@@ -308,7 +308,7 @@ def test_choices_become_a_plan_that_apply_follows(
 
 
 @pytest.mark.slow
-def test_a_plan_holds_what_is_listed_and_nothing_left_alone(opened: Opened, tmp_path: Path) -> None:
+def test_a_plan_holds_listed_clusters_and_no_skipped_ones(opened: Opened, tmp_path: Path) -> None:
     opened.page.select_option("#kind", "file")
     opened.settle()
     opened.page.locator("#rows .card").first.get_by_role("switch", name="skip, keep all").click()
@@ -317,7 +317,7 @@ def test_a_plan_holds_what_is_listed_and_nothing_left_alone(opened: Opened, tmp_
 
 
 @pytest.mark.slow
-def test_what_was_chosen_in_one_cut_holds_in_another(opened: Opened) -> None:
+def test_choices_at_one_threshold_hold_at_another(opened: Opened) -> None:
     """Pictures of a chain that are skipped, dismissed or chosen in a smaller cluster are kept in the larger cluster."""
     chain = "cut.clusters.find(cluster => cluster.images.length > 4)"
     steps = opened.run(
@@ -377,7 +377,7 @@ def test_no_duplicates_are_heeded_by_the_next_run(browser: Any, project: Project
 
 
 @pytest.mark.slow
-def test_a_scroll_does_not_swallow_what_was_typed(opened: Opened) -> None:
+def test_scrolling_does_not_lose_typed_text(opened: Opened) -> None:
     opened.run("""() => {
         document.getElementById("text").value = "upright";
         document.getElementById("text").dispatchEvent(new Event("input", {bubbles: true}));

@@ -212,7 +212,7 @@ def test_a_file_written_in_the_same_instant_is_seen(project: Project, monkeypatc
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
-def test_growing_a_folder_gives_what_one_run_over_all_of_it_gives(tmp_path: Path) -> None:
+def test_growing_a_folder_gives_the_results_of_one_run_over_all(tmp_path: Path) -> None:
     project = Project(tmp_path)
     for step in range(3):
         make_images(tmp_path / "images", 12, first=12 * step)
@@ -263,7 +263,7 @@ def test_killed_at_twenty_moments_the_result_is_the_same(tmp_path: Path) -> None
     assert not list(project.run_folder.rglob("*.tmp"))
 
 
-def test_what_somebody_put_into_the_report_stays_there(project: Project) -> None:
+def test_foreign_files_in_the_report_folder_are_kept(project: Project) -> None:
     report = project.run_folder / "report"
     kept = [report / "plan.json", report / "images" / "mine" / "1.jpg", report / "photos" / "1.jpg"]
     for path in kept:

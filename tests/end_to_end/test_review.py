@@ -493,7 +493,7 @@ def test_dry_run_apply_and_undo(own: Project, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_companions_go_with_their_image_and_come_back(own: Project, tmp_path: Path) -> None:
+def test_companions_are_removed_and_restored_with_their_image(own: Project, tmp_path: Path) -> None:
     """A companion that changes after the dry run stays, with its image."""
     with served(own.run_folder) as server:
         rows, groups = server.rows, server.proposal()
@@ -760,7 +760,7 @@ def test_decisions_that_are_none_are_refused(own: Project, capsys: pytest.Captur
 
 
 @pytest.mark.slow
-def test_the_report_stays_as_it_was(own: Project) -> None:
+def test_the_report_is_unchanged(own: Project) -> None:
     before = {name: data for name, data in own.artifacts().items() if not name.startswith("review/")}
     with served(own.run_folder) as server:
         assert server.get().status == 200

@@ -138,7 +138,7 @@ def test_decisions_are_saved_and_another_window_and_browser_see_them(own: Projec
 
 
 @pytest.mark.slow
-def test_a_review_goes_on_after_kill_9_where_it_was(own: Project, context: Any, browser: Any) -> None:
+def test_a_review_continues_after_kill_9(own: Project, context: Any, browser: Any) -> None:
     with served(own.run_folder) as server:
         window = Window(context, server)
         window.page.click("#open-deck")
@@ -344,7 +344,7 @@ def test_names_that_try_to_be_more_stay_text(context: Any, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_a_backup_folder_goes_and_comes_back_in_few_clicks(
+def test_a_backup_folder_is_removed_and_restored_in_few_clicks(
     context: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The way from the report to an undone clean-up takes few clicks for any number of images."""

@@ -97,7 +97,7 @@ def test_every_scheduler_gives_the_same_artifacts(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["threads", "local"])
-def test_a_task_that_fails_stays_alone(kind: str, tmp_path: Path) -> None:
+def test_a_failed_task_affects_no_other_task(kind: str, tmp_path: Path) -> None:
     make_images(tmp_path / "images", 16)
     project = Project(tmp_path, {"partition": {"images": 2, "block": 4}})
     assert project.run() == 0

@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.drawn, pytest.mark.slow, pytest.mark.timeout(900)]
 MINUTES = 1
 
 
-def test_nothing_is_lost_whatever_happens(tmp_path: Path) -> None:
+def test_no_file_is_lost_after_any_events(tmp_path: Path) -> None:
     soak = soaked(MINUTES, 1, tmp_path)
     print(f"done: {dict(soak.did)}; runs ended with: {dict(soak.ended)}")
     assert len(soak.did) == KINDS, "each of the faults at least once"

@@ -241,7 +241,7 @@ def test_a_damaged_page_that_the_dates_are_read_from_is_made_again(kept: Kept, s
     assert project.artifacts() == before
 
 
-def test_what_is_damaged_whenever_it_is_made_is_named(
+def test_an_artifact_that_is_damaged_each_time_is_named(
     kept: Kept, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An artifact that is damaged each time it is made, as on a failing disk, is named in one line."""

@@ -393,7 +393,7 @@ def play(machine: type[Library], examples: int, steps: int, **more: Any) -> None
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("quick", "undrawn")
-def test_results_are_those_of_a_first_run_whatever_came_before() -> None:
+def test_results_equal_those_of_a_first_run_after_any_history() -> None:
     play(Library, examples=3, steps=25, derandomize=True)
 
 

@@ -67,7 +67,7 @@ def test_new_framed_files_are_checked_against_a_run(project: Project, capsys: py
     assert Path(match["old"]).name == "other.png"
 
 
-def test_the_key_alone_decides_and_other_artifacts_come_back(project: Project) -> None:
+def test_only_the_key_decides_and_other_artifacts_are_restored(project: Project) -> None:
     assert project.run() == 0
     assert project.run("thumbnail.trim=none") == 0
     assert matched(project) == set()

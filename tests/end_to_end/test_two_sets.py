@@ -72,7 +72,7 @@ def test_the_commands_of_the_readme(folder: Path, capsys: pytest.CaptureFixture[
     assert sets["b"] == {"tasks": 1, "current": 0, "to_run": 1}
 
 
-def test_of_one_set_nothing_is_said_of_sets(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_with_one_set_no_text_mentions_sets(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = ["configs/local.yaml", "--set", "inputs.a=[data]", *FAST]
     assert main(["run", *config, "--quiet", "--fail-on", "match"]) == 3
     assert "pairs of images match" in capsys.readouterr().err

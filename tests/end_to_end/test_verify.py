@@ -18,7 +18,7 @@ def verify(project: Project, run: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_a_false_figure_is_found_mended_and_gone(tmp_path: Path) -> None:
+def test_a_wrong_distance_is_found_and_repaired(tmp_path: Path) -> None:
     """Only verify detects the wrong distance, since `run` finds nothing stale. The advice of verify repairs the run."""
     project = Project(tmp_path)
     make_images(tmp_path / "images", 40)

@@ -122,7 +122,7 @@ def late_worker(folder: Path, address: str, within: list[str]) -> "subprocess.Po
 
 
 @pytest.mark.parametrize("fit", [True, False], ids=["fit", "blind"])
-def test_a_worker_that_joins_late_is_looked_at_first(project: Project, tmp_path: Path, fit: bool) -> None:
+def test_a_worker_that_joins_late_is_checked_first(project: Project, tmp_path: Path, fit: bool) -> None:
     (tmp_path / "outputs").mkdir()
     within = [] if fit else elsewhere(tmp_path / "outputs")
     folder = tmp_path / "late"

@@ -40,5 +40,5 @@ def test_other_words_are_not(line: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALLOWED)
-def test_what_is_allowed_is_there(name: str) -> None:
+def test_permitted_words_are_in_use(name: str) -> None:
     assert any(name in path.read_text() for path in files())

@@ -91,7 +91,7 @@ def test_a_task_tells_how_far_it_is(folder: Path, kind: str, monkeypatch: pytest
     assert told == {("counts", name): len(text) for name, text in TEXTS.items()}
 
 
-def test_status_and_explain_say_what_would_run_and_why(folder: Path) -> None:
+def test_status_and_explain_list_stale_tasks_with_reasons(folder: Path) -> None:
     found = explain(config(folder), STAGES)
     assert found.plan.stages() == {"files": 3, "counts": 3, "total": 1}
     assert not found.current
@@ -131,7 +131,7 @@ def test_the_commands_inspect_it(
     assert "deleted 5 retired files" in said("prune")
 
 
-def test_another_parameter_retires_what_is_taken_back_later(folder: Path) -> None:
+def test_another_parameter_retires_artifacts_that_are_restored_later(folder: Path) -> None:
     ran(config(folder))
     assert ran(config(folder, counts={"lower": True}))[1] == {"files": 0, "counts": 3, "total": 1}
     assert ran(config(folder))[1] == {"files": 0, "counts": 0, "total": 1}

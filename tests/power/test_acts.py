@@ -133,7 +133,7 @@ def test_a_file_that_was_acted_on_twice_is_taken_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("left", "goes"), [(b"", True), (b"tw", True), (b"t\0\0", True), (b"tx", False), (b"two!", False)]
 )
-def test_what_a_cut_leaves_of_a_copy_is_none(tmp_path: Path, left: bytes, goes: bool) -> None:
+def test_a_partial_copy_is_recognised_after_a_cut(tmp_path: Path, left: bytes, goes: bool) -> None:
     (tmp_path / "whole").write_bytes(b"two")
     (tmp_path / "copy").write_bytes(left)
     with Folders() as folders:

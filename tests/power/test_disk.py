@@ -103,7 +103,7 @@ def written(folder: Path, sync_file: bool, sync_folder: bool) -> Recording:
     return recorder.recording
 
 
-def test_what_is_synced_stays_and_the_rest_may_not(tmp_path: Path) -> None:
+def test_synced_data_is_kept_and_other_data_may_be_lost(tmp_path: Path) -> None:
     old, new = b"old", b"n" * 5000
     assert left(written(tmp_path / "1", True, True)) == [{"file": new}]
     assert {disk["file"] for disk in left(written(tmp_path / "2", True, False))} == {old, new}

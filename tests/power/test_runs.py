@@ -67,7 +67,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_whatever_a_cut_leaves_the_next_run_comes_to_the_same(runs: Runs) -> None:
+def test_after_any_cut_the_next_run_gives_the_same_results(runs: Runs) -> None:
     assert cuts(runs.recording, 60, 1, runs.look).wrong == []
 
 

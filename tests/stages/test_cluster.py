@@ -175,7 +175,7 @@ def test_rules_decide_in_order(keep: list[str], keeper: str) -> None:
     assert [row[2] for row in rows] == [True, False, False]
 
 
-def test_the_summary_counts_what_the_others_hold() -> None:
+def test_the_summary_counts_the_bytes_of_duplicates() -> None:
     edges = [("a", "b", 0.0), ("b", "c", 0.0)]
     inputs = [thumbnails([5, 5, 5]), matches(edges, 3)]
     artifact, _ = compute(cluster.STAGE, inputs, cluster.Params(keep=("bytes",)), SETTINGS, Path())
@@ -278,7 +278,7 @@ def test_clusters_are_the_same_whether_copies_have_rows_or_not_and_diameters_are
     assert found.num_rows or not every
 
 
-def test_copies_in_a_cluster_are_told_by_their_bytes_and_rows_of_pixels_are_never_sorted(
+def test_copies_in_a_cluster_are_found_by_bytes_and_rows_of_pixels_are_never_sorted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """`np.unique` over rows of 12,288 bytes takes 30 ms a cluster, some 500 times as long."""
@@ -330,7 +330,7 @@ def digest_of(image: int) -> str:
 
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("linkage", ["components", "complete", "star"])
-def test_dismissed_pairs_match_no_more_whoever_stands_for_them(linkage: str, seed: int, tmp_path: Path) -> None:
+def test_dismissed_pairs_never_match_whichever_image_represents_them(linkage: str, seed: int, tmp_path: Path) -> None:
     count = 20
     values, every, grouped = flat_images(count, seed)
     random = np.random.default_rng(seed)
@@ -365,7 +365,7 @@ def test_dismissed_pairs_match_no_more_whoever_stands_for_them(linkage: str, see
     assert found.equals(table(images, matches(named(grouped), count), settings=settings, **params))
 
 
-def test_dismissals_that_cannot_be_read_are_told_before_anything_runs(tmp_path: Path) -> None:
+def test_unreadable_dismissals_are_reported_before_the_run(tmp_path: Path) -> None:
     (tmp_path / "odd.csv").write_text("a,b\n1,2\n")
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "names.csv").write_text("digest_a,digest_b\nx.png,y.png\n")
@@ -418,7 +418,7 @@ def test_unseen_matches_make_no_copies() -> None:
     assert {row["path"] for row in rows} == {"a", "b"}
 
 
-def test_references_stay_whatever_the_rules_say() -> None:
+def test_references_are_kept_under_all_rules() -> None:
     edges = matches([("a", "b", 0.0), ("a", "c", 0.0), ("b", "c", 0.0)], 3)
     settings = SETTINGS | {"inputs.reference": ("b", "c")}
     inputs = [thumbnails([5, 5, 5], [90, 20, 30]), edges]
@@ -432,7 +432,7 @@ def test_references_stay_whatever_the_rules_say() -> None:
     assert artifact.summary["removable_bytes"] == 100, "of a alone"
 
 
-def test_why_a_keeper_stays_is_the_first_rule_that_sets_it_apart_from_the_next() -> None:
+def test_the_reason_of_a_keeper_is_the_first_rule_that_decides() -> None:
     """The reason does not mention the other images of a cluster, nor the image with the worst rank."""
     inputs = [
         thumbnails([5, 5, 5, 90, 90], [20, 20, 10, 9, 9]),
@@ -467,7 +467,7 @@ def test_the_live_folder_is_that_of_all_images_of_the_run(linkage: str) -> None:
     assert rows[0]["path"] == "/B/a"
 
 
-def test_only_what_a_rule_looks_at_is_read() -> None:
+def test_only_columns_that_a_rule_needs_are_read() -> None:
     def columns(stage: str, **params: Any) -> set[str]:
         return set(cluster.STAGE.cache_key.reads(cluster.Params(**params), SETTINGS.__getitem__)[stage])
 

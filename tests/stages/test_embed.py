@@ -213,7 +213,7 @@ def test_another_model_on_a_worker_is_refused(paths: list[bytes], tmp_path: Path
             compute(STAGE, [library.scan, library.thumbnails], Params(), library.settings, tmp_path, task)
 
 
-def test_what_is_wrong_is_said_before_the_run(paths: list[bytes], tmp_path: Path) -> None:
+def test_errors_are_reported_before_the_run(paths: list[bytes], tmp_path: Path) -> None:
     library = Library(paths, tmp_path, f"onnx:{means(tmp_path / 'net.onnx')}")
     assert library.check(Params()) == []
     (said,) = library.check(Params(size=(8, 8)))

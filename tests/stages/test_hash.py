@@ -67,7 +67,7 @@ def test_bits_shifted_out_are_dropped(value: int, shift: int, expected: int) -> 
     assert shift_bits(np.array([value], np.uint8), shift).tolist() == [expected]
 
 
-def test_identity_is_of_the_thumbnail_as_it_is_whatever_is_hashed(tmp_path: Path) -> None:
+def test_identity_is_of_the_stored_thumbnail_for_every_hash_function(tmp_path: Path) -> None:
     images = random(2, 6, 6)
     images[1] = images[0] ^ 1  # equal in the upper four bits
     first, second = run(images, tmp_path)
@@ -196,7 +196,7 @@ def test_a_function_of_the_users_gets_each_turn_read_only(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("function", "text"), [("hash_object", "ff00"), ("number", "7")])
-def test_what_is_no_text_is_taken_by_its_str(function: str, text: str, tmp_path: Path) -> None:
+def test_results_that_are_not_text_are_converted_by_str(function: str, text: str, tmp_path: Path) -> None:
     assert run(random(1, 5, 5), tmp_path, function=f"{HERE}:{function}")[0]["hash_0"] == text
 
 
@@ -281,6 +281,6 @@ def test_a_shift_of_a_whole_byte_is_refused(shift: int) -> None:
         TypeAdapter(Params).validate_python({"shift": shift})
 
 
-def test_functions_of_the_users_are_told_of() -> None:
+def test_a_users_function_counts_as_own_code() -> None:
     assert STAGE.preflight.own_code(Params(function=f"{HERE}:seen"), lambda key: None)
     assert not STAGE.preflight.own_code(Params(), lambda key: None)

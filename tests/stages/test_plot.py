@@ -314,7 +314,9 @@ def test_identical_thumbnails_are_not_drawn_side_by_side(tmp_path: Path) -> None
     assert subjects(artifact, "closest") == [f"{name[0]} | {name[1]}"]
 
 
-def test_without_a_threshold_matches_are_what_joins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_threshold_only_pairs_that_form_clusters_are_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every pair is recorded and counted; only the pairs that form clusters are shown."""
     told: list[Any] = []
     monkeypatch.setattr(
@@ -335,7 +337,7 @@ def test_without_a_threshold_matches_are_what_joins(tmp_path: Path, monkeypatch:
     assert told[-1][1][-1] == 200.0
 
 
-def test_the_figures_at_the_head_say_what_they_count(tmp_path: Path) -> None:
+def test_the_figures_at_the_head_name_their_units(tmp_path: Path) -> None:
     paths = made(tmp_path / "images", [b"%d.png" % number for number in range(4)])
     artifacts = inputs(paths, [(0, 1, 0.0), (0, 2, 150.0)], [[0, 1, 2]])
 
@@ -473,7 +475,7 @@ def test_several_previews_are_written_at_a_time(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("how", ["gone", "changed", "broken"])
-def test_a_file_that_is_no_longer_what_it_was_is_shown_by_its_thumbnail(tmp_path: Path, how: str) -> None:
+def test_a_changed_file_is_shown_by_its_thumbnail(tmp_path: Path, how: str) -> None:
     paths = made(tmp_path / "images", [b"a.png", b"b.png"])
     artifacts = inputs(paths, [(0, 1, 1.0)], [[0, 1]])
     original = paths[1]

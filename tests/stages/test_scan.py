@@ -57,7 +57,7 @@ def test_images_by_ending_in_the_order_of_their_bytes(tree: Path) -> None:
         ({"ignore_paths": ["{tree}/su"]}, []),
     ],
 )
-def test_what_is_ignored(tree: Path, rules: dict[str, list[str]], left_out: list[str]) -> None:
+def test_ignored_entries(tree: Path, rules: dict[str, list[str]], left_out: list[str]) -> None:
     rules = {key: [pattern.format(tree=tree) for pattern in patterns] for key, patterns in rules.items()}
     assert sorted(set(names(tree)) - set(names(tree, **rules))) == left_out
 
@@ -114,7 +114,9 @@ def test_hard_links_are_images_and_symbolic_links_are_followed_if_asked(tree: Pa
     assert names(tree, tree / "folder") == ["folder/far.jpg"]  # an input may be a link
 
 
-def test_what_is_named_like_an_image_and_is_no_file_is_named(tree: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_entries_named_like_images_that_are_not_files_are_reported(
+    tree: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     plain = names(tree)
     os.mkfifo(tree / "pipe.jpg")
     assert names(tree) == plain
@@ -203,7 +205,7 @@ def test_inputs_that_lead_into_each_other_by_links_are_refused(
     assert problems([str(tmp_path / "link")], []) == []
 
 
-def test_an_input_in_which_nothing_is_found_is_told_of(tree: Path, tmp_path: Path, caplog: Any) -> None:
+def test_an_input_without_images_is_reported(tree: Path, tmp_path: Path, caplog: Any) -> None:
     (tmp_path / "unmounted").mkdir()
     roots = [tree, tmp_path / "unmounted", *(path for path in tree.iterdir() if path.is_dir())]
     source(**{"inputs.a": list(map(str, roots))})

@@ -159,7 +159,9 @@ def test_an_error_with_a_limit_is_tried_again_under_a_higher_one_alone(
     assert STAGE.reuse.retry(summary, Params(**params)) == again
 
 
-def test_what_the_limit_was_is_remembered(paths: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_limit_of_a_failed_attempt_is_recorded(
+    paths: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     answers = [
         (0, Seen(problem=problems.TIMEOUT), None),
         (1, Seen(problem=problems.SLOW), None),

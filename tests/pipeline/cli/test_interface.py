@@ -33,7 +33,7 @@ def test_the_list_has_every_command_in_its_group(capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=NAMES)
-def test_every_command_says_what_it_does(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_has_a_summary(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
     text = asked(capsys, command.name, "--help")
     flat = " ".join(text.split())
     assert command.help in flat
@@ -114,7 +114,7 @@ def test_no_color_is_kept_to(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize("command", ["--help", "show --help", "config --schema"])
-def test_a_reader_that_has_gone_is_no_error(command: str) -> None:
+def test_a_closed_pipe_is_no_error(command: str) -> None:
     """Output is buffered, as it is for users, or written at once."""
     line = f"{sys.executable} -m pipeline.cli.main {command} | true; exit ${{PIPESTATUS[0]}}"
     for buffered in ("", "1"):

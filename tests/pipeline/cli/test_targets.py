@@ -79,14 +79,14 @@ def test_a_folder_that_is_no_run_is_refused() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"config": 1}', "{" * 100_000])
-def test_a_damaged_record_is_said(text: str) -> None:
+def test_a_damaged_record_is_reported(text: str) -> None:
     folder = made("mine")
     (folder / "run.json").write_text(text)
     with pytest.raises(ConfigError, match=r"run\.json is damaged; run `fast-diff run` again"):
         read_record(folder)
 
 
-def test_what_names_a_run(tmp_path: Path) -> None:
+def test_names_of_runs(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "cat.jpg").touch()
     assert names_a_run("folder")

@@ -25,7 +25,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("kind", EXAMPLES)
-def test_the_class_of_each_kind_takes_what_it_is_given(kind: str) -> None:
+def test_the_class_of_each_kind_accepts_its_arguments(kind: str) -> None:
     scheduler = section(kind=kind, **EXAMPLES[kind])
     module, _, name = kind_of(kind).dask_class.partition(":")
     arguments = cluster_arguments.arguments(scheduler, None)
@@ -44,7 +44,7 @@ def test_every_kind_with_a_class_of_its_own_was_tried() -> None:
     assert set(KINDS) - set(EXAMPLES) == {"synchronous", "address", "cuda"}
 
 
-def test_what_passes_through_is_merged_with_the_defaults() -> None:
+def test_passed_arguments_are_merged_with_the_defaults() -> None:
     scheduler = section(kind="ssh", cluster={"hosts": ["a"], "worker_options": {"memory_limit": "1GiB"}})
     arguments = cluster_arguments.arguments(scheduler, None)
     assert arguments["worker_options"] == {

@@ -56,7 +56,7 @@ def test_contradictions_are_refused(values: dict[str, Any], problem: str) -> Non
     ],
     ids=str,
 )
-def test_what_goes_together_is_accepted(values: dict[str, Any]) -> None:
+def test_compatible_settings_are_accepted(values: dict[str, Any]) -> None:
     assert section(**values).kind == values["kind"]
 
 

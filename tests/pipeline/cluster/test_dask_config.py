@@ -27,7 +27,7 @@ def test_settings_of_dask_hold_for_the_run_and_no_longer(tmp_path: Path) -> None
     ("bokeh", "asked", "profiled"),
     [(False, {}, False), (True, {}, True), (False, {"distributed": {"worker": {"profile": {"enabled": True}}}}, True)],
 )
-def test_workers_are_profiled_where_somebody_may_look_or_asks(
+def test_workers_are_profiled_only_for_a_dashboard_or_on_request(
     monkeypatch: pytest.MonkeyPatch, bokeh: bool, asked: dict[str, Any], profiled: bool
 ) -> None:
     monkeypatch.setattr(dask_config.importlib.util, "find_spec", lambda name: bokeh or None)

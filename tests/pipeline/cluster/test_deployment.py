@@ -110,7 +110,7 @@ def test_a_class_of_ones_own_needs_a_flag(tmp_path: Path, capsys: pytest.Capture
         ({"kind": "slurm", "scale": 1}, True),
     ],
 )
-def test_what_listens_beyond_loopback(values: dict[str, Any], beyond: bool) -> None:
+def test_sockets_beyond_loopback(values: dict[str, Any], beyond: bool) -> None:
     assert section(**values).listens_beyond_loopback is beyond
 
 

@@ -71,7 +71,7 @@ def test_there_are_examples_and_every_key_has_a_meaning() -> None:
         assert all(len(entry.partition("# ")[2]) > 5 for entry in entries)
 
 
-def test_choices_speed_and_what_is_not_the_default_are_marked() -> None:
+def test_choices_speed_and_values_other_than_defaults_are_marked() -> None:
     data = {"run": "x", "inputs": {"a": ["/photos"]}, "letters": {"alphabet": "greek"}}
     text = describe(from_mapping(data, STAGES), STAGES)
     assert "what is counted" in line(text, "letters:").lower()
@@ -85,13 +85,13 @@ def test_choices_speed_and_what_is_not_the_default_are_marked() -> None:
 @pytest.mark.parametrize(
     "value", ["1e3", "1.5E+10", "2024-05-01", "12:30", "null", "yes", "#x", "a: b", "a\nb", "\x85", "é🎉", " ", "\xa0"]
 )
-def test_text_stays_the_text_that_it_is(value: str, tmp_path: Path) -> None:
+def test_text_is_unchanged(value: str, tmp_path: Path) -> None:
     round_trip([value, value], tmp_path)
 
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text(st.characters(codec="utf-8")), max_size=4))
-def test_any_text_stays_the_text_that_it_is(tmp_path: Path, names: list[str]) -> None:
+def test_any_text_is_unchanged(tmp_path: Path, names: list[str]) -> None:
     round_trip(names, tmp_path)
 
 

@@ -54,7 +54,7 @@ RIGHT: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("data", RIGHT, ids=str)
-def test_what_the_loader_accepts_the_schema_accepts(data: dict[str, Any]) -> None:
+def test_the_schema_accepts_configs_that_the_loader_accepts(data: dict[str, Any]) -> None:
     from_mapping(A | data, STAGES)
     VALIDATOR.validate(A | data)
 
@@ -95,7 +95,7 @@ WRONG: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("data", WRONG, ids=str)
-def test_what_the_loader_refuses_the_schema_refuses(data: dict[str, Any]) -> None:
+def test_the_schema_refuses_configs_that_the_loader_refuses(data: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         from_mapping(A | data, STAGES)
     with pytest.raises(jsonschema.ValidationError):

@@ -125,7 +125,7 @@ def test_a_single_value_may_stand_in_a_file_and_on_the_command_line() -> None:
     assert (found("inputs.a"), found("inputs.b"), found("cluster.keep")) == (("/photos",), ("/b c",), ("path",))
 
 
-def test_a_later_override_wins_and_the_callers_data_stays() -> None:
+def test_a_later_override_wins_and_the_callers_data_is_unchanged() -> None:
     data = {"run": "x", "inputs": {"a": ["/photos"]}, "pairs": {"threshold": 1}}
     assert from_mapping(data, STAGES, ["pairs.threshold=2", "pairs.threshold=null"]).settings("pairs.threshold") is None
     assert data["pairs"] == {"threshold": 1}
@@ -217,7 +217,7 @@ def test_a_mistake_is_one_line_with_its_place(text: str, message: str) -> None:
         ),
     ],
 )
-def test_a_mistake_on_the_command_line_says_what_yaml_read_and_what_to_write(override: str, message: str) -> None:
+def test_a_mistake_in_an_override_gives_what_yaml_read_and_the_correction(override: str, message: str) -> None:
     assert refused(A, override) == f"--set {override}: {message}"
 
 
@@ -233,7 +233,7 @@ def test_a_mistake_on_the_command_line_says_what_yaml_read_and_what_to_write(ove
         ('inputs.a="x y', "found unexpected end of stream", "'inputs.a=\"x y\"'"),
     ],
 )
-def test_what_is_not_yaml_is_said_with_what_to_write(override: str, problem: str, better: str) -> None:
+def test_invalid_yaml_is_reported_with_the_correction(override: str, problem: str, better: str) -> None:
     key, _, value = override.partition("=")
     line = refused(A, override)
     wrong = f"--set {override}: {key}: expected a YAML value, got {value!r}: {problem}"
@@ -279,7 +279,7 @@ def test_an_input_is_a_path(roots: str, message: str) -> None:
         ("pairs: {same: any,\n same: any}\n", "x.yaml:2: pairs.same is given here and in line 1; keep one of them"),
     ],
 )
-def test_what_is_no_config_is_said_in_one_line(text: str, message: str) -> None:
+def test_a_file_that_is_not_a_config_is_one_line(text: str, message: str) -> None:
     (line,) = refused(text).splitlines()
     assert line.startswith(message)
 
@@ -304,7 +304,7 @@ def test_marked_inputs_and_named_ones_are_references(tmp_path: Path) -> None:
         ({"a": ["/x"], "reference": "/y"}, r"inputs\.reference\[0\]: /y is in neither inputs\.a nor inputs\.b"),
     ],
 )
-def test_references_that_are_none_are_told(inputs: dict[str, Any], said: str) -> None:
+def test_references_outside_the_inputs_are_reported(inputs: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         from_mapping({"run": "x", "inputs": inputs}, STAGES)
 
@@ -327,7 +327,7 @@ def test_keys_inside_a_key_are_named_too(scheduler: dict[str, Any], said: str) -
     assert len(str(told.value).splitlines()) == 1
 
 
-def test_a_file_that_cannot_be_read_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_file_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def said(name: str) -> str:
         with pytest.raises(ConfigError) as caught:
             load(name, STAGES)
@@ -452,7 +452,7 @@ def test_a_date_is_a_name() -> None:
     assert settings(A + "run: 2024-05-01\n")("run") == "2024-05-01"
 
 
-def test_what_may_be_secret_is_not_shown() -> None:
+def test_possible_secrets_are_not_shown() -> None:
     section = {
         "kind": "ssh",
         "dask_config": {"distributed": {"comm": {"tls": {"ciphers": "hush"}}}, "a.b": 7},

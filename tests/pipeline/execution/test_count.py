@@ -9,7 +9,7 @@ from pipeline.execution.count import TaskCount, through_scheduler
 from pipeline.stage import Address
 
 
-def test_counts_add_up_and_are_told_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counts_add_up_and_are_reported_from_time_to_time(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[tuple[Address, int]] = []
     each = TaskCount(("words", "a"), lambda address, done: told.append((address, done)))
     each(3)

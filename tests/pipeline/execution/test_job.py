@@ -86,7 +86,7 @@ def test_a_damaged_artifact_is_deleted_before_its_files_are_written(tmp_path: Pa
     assert not list((tmp_path / "total").glob("*.parquet"))
 
 
-def test_the_last_artifact_is_retired_once_however_many_threads_publish(tmp_path: Path) -> None:
+def test_the_last_artifact_is_retired_once_by_any_number_of_threads(tmp_path: Path) -> None:
     made(tmp_path, "a", "one", "two", "three")
     task = job(tmp_path)
     with ThreadPoolExecutor(16) as pool:

@@ -59,7 +59,7 @@ def test_long_numbers_are_short() -> None:
     assert [clock(seconds) for seconds in (0, 59.6, 3_725)] == ["0:00", "1:00", "1:02:05"]
 
 
-def test_stages_are_weighed_by_what_they_cost(now: list[float]) -> None:
+def test_stages_are_weighted_by_their_cost(now: list[float]) -> None:
     """Ten words at a second each, and a thousand letters at a hundredth of a second each: equal halves of the run."""
     words, letters = StagePace(Workload(10, 10, "words", 1.0)), StagePace(Workload(10, 1_000, "letters", 0.01))
     assert whole([words, letters]) == (0.0, None)

@@ -22,7 +22,7 @@ def play(reporter: progress.Reporter) -> None:
     reporter.end()
 
 
-def test_plain_lines_say_what_became_of_each_stage() -> None:
+def test_plain_lines_report_the_outcome_of_each_stage() -> None:
     stream = io.StringIO()
     play(Plain(stream))
     assert stream.getvalue().splitlines() == [

@@ -49,7 +49,7 @@ def test_a_run_does_everything_and_the_next_one_nothing(folder: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.parquet")} == before
 
 
-def test_a_changed_input_runs_what_reads_it_and_no_more(folder: Path) -> None:
+def test_a_changed_input_runs_only_tasks_that_read_it(folder: Path) -> None:
     toy_run(folder)
     was = result(folder)
     (folder / "words.txt").write_text("\n".join([*WORDS[:11], "thousand"]))
@@ -141,7 +141,7 @@ def test_an_input_whose_pages_are_damaged_is_made_again(folder: Path) -> None:
     assert artifact.read_bytes() == whole
 
 
-def test_a_failed_task_blocks_what_needs_it_and_nothing_else(folder: Path) -> None:
+def test_a_failed_task_blocks_only_tasks_that_need_it(folder: Path) -> None:
     runner, heard = toy_run(folder, pairs=Pairs(fail="w01.w02"))
     assert [failure.message for failure in runner.failures] == ["told to fail"]
     assert heard.did("failed") == ["pairs/w01.w02"]
@@ -184,9 +184,7 @@ def test_storage_that_recovers_is_waited_for_ever_longer(folder: Path, monkeypat
         assert all(pause >= least for pause, least in zip(pauses, (0.1, 0.2, 0.4), strict=True))
 
 
-def test_storage_that_stays_full_is_tried_long_for_one_task_alone(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_storage_is_retried_long_for_one_task_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempts, "PAUSE", 0.01)
     executor = Full(tries=1_000)
     runner, _ = toy_run(folder, executor)

@@ -87,7 +87,7 @@ def test_metadata_lie_in_a_folder_of_the_search_path(
     assert installation.installed() is None
 
 
-def test_here_nothing_stands_in_the_way() -> None:
+def test_this_installation_is_valid() -> None:
     assert installation.problem() is None
 
 
@@ -171,7 +171,7 @@ def test_windows_is_refused_in_one_line(
     assert capsys.readouterr().err == f"fast-diff: {said}\n"
 
 
-def test_the_command_line_loads_without_what_windows_lacks() -> None:
+def test_the_command_line_loads_without_modules_that_windows_lacks() -> None:
     code = (
         "import sys; sys.modules |= dict.fromkeys(['fcntl', 'grp', 'pwd', 'resource', 'termios'])\n"
         "from pipeline.cli.main import main; sys.platform = 'win32'; sys.exit(main(['demo']))"
@@ -205,7 +205,7 @@ COMMIT = {"url": "https://example.org/fast-diff.git", "vcs_info": {"vcs": "git",
 @pytest.mark.parametrize(
     "origin", [None, WHEEL, COMMIT, clone(Path("/gone"), True), "spoilt", "[]", "{}", '{"url": 1, "dir_info": {}}']
 )
-def test_without_a_clone_an_extra_is_what_it_brings(
+def test_without_a_clone_an_extra_is_named_by_its_packages(
     code: Path, origin: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place(monkeypatch, Installed(code, origin))
@@ -231,6 +231,6 @@ def test_every_extra_that_a_message_names_is_there() -> None:
         assert installation._requirements(extra), extra
 
 
-def test_no_message_asks_for_what_is_not_published() -> None:
+def test_no_message_names_a_package_that_is_not_published() -> None:
     for path in [*(ROOT / "pipeline").rglob("*.py"), *(ROOT / "stages").rglob("*.py"), *(ROOT / "configs").rglob("*")]:
         assert not path.is_file() or "fast-diff-dask[" not in path.read_text(), path

@@ -43,7 +43,7 @@ def test_an_export_to_pandas_imports_pandas() -> None:
     _python(BEFORE + "assert pa.table({'a': [1]}).to_pandas().a.sum() == 1\nassert 'pandas' in sys.modules")
 
 
-def test_pandas_that_is_there_stays() -> None:
+def test_imported_pandas_stays_imported() -> None:
     _python(
         "import sys\nimport pandas as pd\nfrom pipeline.machine.late_pandas import import_pandas_late\n"
         "import_pandas_late()\nimport pyarrow as pa\nassert sys.modules['pandas'] is pd\n"

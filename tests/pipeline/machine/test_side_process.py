@@ -59,7 +59,7 @@ def test_a_call_whose_answer_can_not_be_read_is_made_here() -> None:
     assert side_process.submit(abs, -4)() == 4
 
 
-def test_what_can_not_be_sent_changes_no_other_chart() -> None:
+def test_a_result_that_can_not_be_pickled_changes_no_other_chart() -> None:
     first = side_process.submit(abs, -1)
     with pytest.raises((AttributeError, pickle.PicklingError)):
         side_process.submit(lambda: 2)

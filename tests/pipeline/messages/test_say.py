@@ -16,7 +16,7 @@ def test_a_pipe_gets_each_message_at_once(monkeypatch: pytest.MonkeyPatch) -> No
     say("lost")
 
 
-def test_a_complaint_never_goes_to_standard_output(
+def test_errors_never_go_to_standard_output(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     say_on_stderr("one\ntwo")

@@ -41,12 +41,12 @@ def test_the_order_of_keys_and_the_kind_of_sequence_do_not_matter() -> None:
 
 
 @pytest.mark.parametrize("value", [object(), {1: 2}, {1, 2}, lambda: None, float("nan")])
-def test_what_has_no_canonical_form_is_refused(value: Any) -> None:
+def test_values_without_a_canonical_form_are_refused(value: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
         digest(value)
 
 
-def test_what_changes_only_speed_stays_out() -> None:
+def test_settings_that_only_change_speed_are_left_out() -> None:
     assert result_params(Params(2.0, "gpu")) == {"threshold": 2.0}
 
 
@@ -82,7 +82,7 @@ class LaterParams(Params):
     mode: Annotated[str, ADDED] = "plain"
 
 
-def test_what_was_added_later_stays_out_while_it_changes_nothing() -> None:
+def test_later_settings_at_their_defaults_are_left_out() -> None:
     """Artifacts of the earlier version stay current."""
     schema = pa.schema([("x", pa.int64())])
     before = Stage("s", 1, (), Params, schema)
@@ -152,7 +152,7 @@ def test_digests_of_encoded_parts_equal_digests_of_the_whole(values: list[Any]) 
     assert digest_of_task(canonical(values), 'k"ü', spec, inputs) == digest(whole)
 
 
-def test_the_encoding_stays_what_it_is() -> None:
+def test_the_encoding_does_not_change() -> None:
     """A changed encoding would make every existing artifact stale."""
     value = {"b": [None, True, 1, -1.5, "ü", b"\1", (), {}], "a": Params(threshold=0.0)}
     assert encoded(value) == (
@@ -171,7 +171,7 @@ class Row(tuple):
     """A subclass of `tuple`."""
 
 
-def test_a_kind_of_its_own_is_encoded_as_what_it_is() -> None:
+def test_subclasses_are_encoded_as_their_base_types() -> None:
     assert canonical(Text("a")) == canonical("a") == '["str","a"]'
     assert canonical(Row([1])) == canonical((1,)) == canonical(range(1, 2)) == '["list",["int","1"]]'
     assert canonical(np.float64(1.5)) == canonical(1.5)
@@ -198,7 +198,7 @@ ROWS = [
 TABLE = pa.Table.from_pylist(ROWS, SCHEMA)
 
 
-def test_content_digests_stay_what_they_are() -> None:
+def test_content_digests_do_not_change() -> None:
     """Changed digests would make every existing artifact stale."""
     assert " ".join(content(TABLE).values()) == (
         "2ae58616677f4f95189051282b2f6923 a99648512430982182a566b208e8c03b dff8d5cfc2bc4e74fcaf75501c78ba59 "
@@ -239,7 +239,7 @@ def test_short_pieces_are_digested_together_and_long_rows_at_once(wide: bool, mo
     assert digest.hexdigest() == content(pa.table({"c": column}))["c"]
 
 
-def test_what_lies_below_a_missing_value_does_not_count() -> None:
+def test_bytes_below_a_missing_value_do_not_count() -> None:
     """Filters and joins leave earlier bytes below missing values."""
     valid = pa.py_buffer(bytes([0b101]))
     offsets = pa.py_buffer(np.array([0, 1, 3, 4], np.int32))

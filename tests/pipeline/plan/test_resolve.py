@@ -67,7 +67,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.parquet")}
 
 
-def test_a_task_builds_on_what_was_made_with_the_same_parameters_but_for_those_it_may_differ_in(
+def test_a_task_builds_on_artifacts_that_differ_only_in_permitted_parameters(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     declare(monkeypatch, "pairs", reuse=Reuse(builds_on=("sleep",)))
@@ -85,7 +85,7 @@ def test_a_task_builds_on_what_was_made_with_the_same_parameters_but_for_those_i
     assert judged(folder, "pairs/w00.w01").call.bases == (), "what is to be made again is not built on itself"
 
 
-def test_nothing_is_built_on_once_its_inputs_are_gone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_artifacts_without_their_inputs_are_not_built_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     declare(monkeypatch, "pairs", reuse=Reuse(builds_on=("sleep",)))
     toy_run(folder)
     assert len(judged(folder, "pairs/w00.w00", pairs=Pairs(sleep=0.001)).call.bases) == 1
@@ -173,7 +173,7 @@ def test_a_retired_artifact_is_read_before_it_is_taken_back(folder: Path) -> Non
     assert pq.read_table(folder / "run" / "letters", page_checksum_verification=True).num_rows == 5
 
 
-def test_a_retired_artifact_of_the_same_name_but_another_fingerprint_stays_where_it_is(folder: Path) -> None:
+def test_a_retired_artifact_with_another_fingerprint_is_not_restored(folder: Path) -> None:
     toy_run(folder)
     (retired,) = retire(folder, "letters").glob("w00-*")
     wanted = judged(folder, "letters/w00", read_only=True, letters=Letters(2)).call.fingerprint
@@ -192,7 +192,7 @@ def test_who_only_looks_moves_nothing(folder: Path) -> None:
     assert files(folder).keys() != before.keys()
 
 
-def test_what_was_taken_back_is_no_longer_among_the_retired(folder: Path) -> None:
+def test_a_restored_artifact_is_no_longer_retired(folder: Path) -> None:
     """A restored artifact may turn out damaged in the same run, and the run must then make the artifact again."""
     toy_run(folder)
     retire(folder, "letters")
@@ -209,9 +209,7 @@ def test_what_was_taken_back_is_no_longer_among_the_retired(folder: Path) -> Non
         assert resolver.resolve(node, receipts).receipt is None
 
 
-def test_racy_rows_are_looked_at_and_only_those_no_longer_true_made_again(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_racy_rows_are_rechecked_and_only_wrong_rows_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[str]] = []
 
     def recheck(artifact: Any, racy: Any) -> list[str]:
@@ -244,7 +242,9 @@ def test_errors_that_may_pass_are_tried_again(folder: Path, monkeypatch: pytest.
     assert heard.did("run") == ["letters/w00", "letters/w01"]
 
 
-def test_the_fingerprint_takes_in_what_is_read_and_no_more(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fingerprint_covers_exactly_the_columns_that_are_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The fingerprint covers each input's key and the columns that the stage reads: the order of inputs matters."""
     _, resolver = toy_plan(folder)
     resolver.footers.close()
@@ -268,7 +268,7 @@ def test_the_fingerprint_takes_in_what_is_read_and_no_more(folder: Path, monkeyp
     assert digests(wide, word="2", letters="1") != digests(wide, word="1", letters="2")
 
 
-def test_reasons_name_what_is_missing(folder: Path) -> None:
+def test_reasons_name_missing_inputs(folder: Path) -> None:
     assert judged(folder, "words/w00").reason == "missing"
     toy_run(folder)
     (made,) = (folder / "run" / "letters").glob("w00-*")
@@ -329,7 +329,7 @@ def test_the_reason_is_that_of_the_latest_artifact_that_can_be_read(
     assert judged(folder, "letters/w00", letters=Letters(3)).reason == "params changed: times 1 → 3"
 
 
-def test_what_holds_no_rows_gives_none_and_takes_none(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_artifact_without_rows_gives_and_takes_none(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An artifact without rows spans nothing."""
 
     def source(params: Any, settings: Any, *given: Any) -> Iterator[tuple[Task, pa.Table]]:

@@ -33,7 +33,7 @@ def test_an_exception_leaves_the_old_file_and_no_other(tmp_path: Path, error: ty
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_sweep_removes_only_what_writers_left(tmp_path: Path) -> None:
+def test_sweep_removes_only_files_that_writers_left(tmp_path: Path) -> None:
     keep = [tmp_path / "a.tmp", tmp_path / ".hidden", tmp_path / "b.parquet"]
     for path in [*keep, tmp_path / ".b.parquet.0123.tmp"]:
         path.touch()

@@ -108,7 +108,7 @@ def test_who_was_in_a_bundle_with_a_call_that_kills_is_tried_alone(folder: Path)
     assert [sent for sent in bundles.sent if ("pairs", "w03.w07") in sent][-1] == [("pairs", "w03.w07")]
 
 
-def test_a_repeated_bundle_makes_only_what_is_missing(folder: Path) -> None:
+def test_a_repeated_bundle_makes_only_missing_artifacts(folder: Path) -> None:
     class Lost(Bundles):
         """Each bundle is run once in half, and then again, as Dask does when a worker is lost."""
 
@@ -241,7 +241,7 @@ class Watched(Bundles):
 
 
 @pytest.mark.slow
-def test_what_is_live_does_not_grow_with_the_pairs(tmp_path: Path) -> None:
+def test_live_calls_do_not_grow_with_the_pairs(tmp_path: Path) -> None:
     """A plan with four times as many pairs holds no more calls at a time."""
     most = []
     for words in (45, 90):

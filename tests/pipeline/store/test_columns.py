@@ -75,9 +75,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("kind", "values"), SUPPORTED, ids=lambda value: str(value)[:30])
-def test_a_column_that_may_be_declared_comes_back_as_it_was(
-    kind: pa.DataType, values: tuple[Any, Any], tmp_path: Path
-) -> None:
+def test_a_permitted_column_is_read_back_unchanged(kind: pa.DataType, values: tuple[Any, Any], tmp_path: Path) -> None:
     assert is_supported(kind)
     a, b = values
     schema, store, digests = pa.schema([("x", kind)]), Store(tmp_path), []

@@ -118,7 +118,7 @@ def test_times_of_wrong_types_count_as_none(tmp_path: Path, spent: object) -> No
     assert recorded(tmp_path) == {}
 
 
-def test_what_is_no_file_does_not_hang(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_entry_that_is_not_a_file_does_not_block(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     os.mkfifo(tmp_path / LOG)
     assert computed(tmp_path, "pairs") == {}
     assert "is no regular file" in warned(caplog)[0]
@@ -184,7 +184,7 @@ def test_a_put_that_fails_is_left_to_the_next(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("where", ["opened", "written", "put"])
-def test_a_log_that_stays_unwritable_leaves_nothing_open(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unwritable_log_leaves_no_file_open(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = place(f"memory://{uuid.uuid4().hex}")
     opened = Full() if where == "written" else io.StringIO()
     monkeypatch.setattr(tempfile, "TemporaryFile", fails if where == "opened" else lambda *_, **__: opened)

@@ -54,7 +54,7 @@ def reads(folder: Path) -> int:
     return read.call_count
 
 
-def test_what_is_in_the_index_is_not_read(folder: Path) -> None:
+def test_footers_in_the_index_are_not_read(folder: Path) -> None:
     before = (folder / INDEX).read_bytes()
     assert reads(folder) == 0
     assert (folder / INDEX).read_bytes() == before
@@ -70,7 +70,7 @@ def test_an_index_with_few_outdated_lines_is_appended_to_not_rewritten(folder: P
     assert (folder / INDEX).stat().st_ino == before
 
 
-def test_an_index_that_is_gone_is_made_again(folder: Path) -> None:
+def test_a_missing_index_is_made_again(folder: Path) -> None:
     before = (folder / INDEX).read_bytes()
     (folder / INDEX).unlink()
     assert reads(folder) == len(KEYS)

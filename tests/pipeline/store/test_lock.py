@@ -35,7 +35,7 @@ def make_socket(path: Path) -> None:
         listening.bind(str(path))
 
 
-def test_the_second_run_is_told(tmp_path: Path) -> None:
+def test_the_second_run_is_refused(tmp_path: Path) -> None:
     with RunLock(tmp_path / "run"):
         with pytest.raises(LockedError, match=f"in use by another run.*{os.getpid()}"), RunLock(tmp_path / "run"):
             pytest.fail("two runs at once")
@@ -134,7 +134,7 @@ def test_another_namespaces_proc_tells_nothing(tmp_path: Path, monkeypatch: pyte
     assert owner.identity("t")["started"] is None
 
 
-def test_a_process_that_is_defunct_is_gone(tmp_path: Path) -> None:
+def test_a_defunct_process_counts_as_ended(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE) as process:
         assert process.stdout
         process.stdout.readline()
@@ -181,7 +181,7 @@ def no_such(error: int) -> Callable[..., None]:
     return fails
 
 
-def test_a_file_system_without_locks_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_without_locks_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fcntl, "flock", no_such(errno.ENOLCK))
     spoilt(tmp_path, {"started": "1"}, 0)
     with RunLock(tmp_path) as held:
@@ -194,7 +194,9 @@ def test_a_file_system_without_locks_is_told_of(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("links", [True, False])
-def test_a_lock_that_was_replaced_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
+def test_a_lock_that_was_replaced_meanwhile_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
     """Another host takes the dead owner's lock after this host's check; `flock` does not report the other host."""
     if not links:
         monkeypatch.setattr(os, "link", no_such(errno.EPERM))
@@ -240,14 +242,14 @@ def test_a_lock_that_was_released_meanwhile_is_taken(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize("text", ["", "5", "null", "[1, 2]", "{}", '{"token": 5}', "[" * 100_000])
-def test_a_lock_that_names_nobody_is_taken(tmp_path: Path, text: str) -> None:
+def test_a_lock_without_an_owner_is_taken(tmp_path: Path, text: str) -> None:
     (tmp_path / ".lock").write_text(text)
     assert is_taken(tmp_path)
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, make_socket, Path.mkdir], ids=["fifo", "socket", "folder"])
 @pytest.mark.parametrize("name", [".lock", ".lock.guard"])
-def test_what_is_no_file_does_not_hang(tmp_path: Path, name: str, make: Callable[[Path], None]) -> None:
+def test_an_entry_that_is_not_a_file_does_not_block(tmp_path: Path, name: str, make: Callable[[Path], None]) -> None:
     if name == ".lock.guard":
         (tmp_path / ".lock").write_text("")
     make(tmp_path / name)
@@ -286,7 +288,7 @@ def test_the_heartbeat_touches_the_lock_until_another_run_has_it(
         assert not held.held
 
 
-def test_a_run_whose_lock_another_has_is_told_at_once_where_it_asks(tmp_path: Path) -> None:
+def test_a_run_whose_lock_another_run_holds_learns_this_at_its_next_check(tmp_path: Path) -> None:
     with RunLock(tmp_path) as held:
         assert held._lock.beat() is True
         held.check(now=True)
@@ -304,7 +306,7 @@ def test_missing_folders_are_made(tmp_path: Path) -> None:
     assert is_taken(tmp_path / "new" / "er")
 
 
-def test_a_lock_that_goes_as_it_is_released_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_that_vanishes_while_released_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with RunLock(tmp_path) as held:
         monkeypatch.setattr(file_lock.FileLock, "owner", lambda self: {"token": held.token})
         (tmp_path / ".lock").unlink()
@@ -330,7 +332,7 @@ def test_a_lock_without_hard_links_names_its_owner(tmp_path: Path, monkeypatch: 
         assert json.loads((tmp_path / ".lock").read_text())["token"] == held.token
 
 
-def test_a_lock_that_is_gone_names_nobody_soon(tmp_path: Path) -> None:
+def test_a_removed_lock_soon_names_no_owner(tmp_path: Path) -> None:
     released = file_lock.FileLock(tmp_path, "t")
     released._links = False
     assert released._is_being_written() is False
@@ -356,9 +358,7 @@ def test_the_sweep_of_a_live_owner_does_not_make_it_dead(tmp_path: Path, monkeyp
     assert not is_taken(tmp_path)
 
 
-def test_a_run_whose_draft_the_owner_sweeps_is_told_of_the_owner(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_whose_draft_the_owner_sweeps_reports_the_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     link = os.link
 
     def swept(source: Path, target: Path) -> None:
@@ -411,7 +411,7 @@ def test_who_works_in_a_folder(tmp_path: Path, changes: dict[str, object], age: 
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
-def test_nobody_works_where_no_lock_names_an_owner(tmp_path: Path) -> None:
+def test_without_a_lock_with_an_owner_no_run_works(tmp_path: Path) -> None:
     assert holder(tmp_path) is None
     (tmp_path / ".lock").write_text("damaged")
     assert holder(tmp_path) is None

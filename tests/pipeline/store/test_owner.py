@@ -14,7 +14,7 @@ def test_a_damaged_text_names_an_empty_owner(text: bytes) -> None:
     assert owner.parsed(text) == {}
 
 
-def test_the_owner_of_a_lock_that_is_gone_does_not_run() -> None:
+def test_the_owner_of_a_removed_lock_does_not_run() -> None:
     def gone() -> float:
         raise FileNotFoundError
 

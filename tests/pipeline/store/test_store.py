@@ -27,7 +27,7 @@ def publish(store: Store, name: str = "k-ffff.parquet", **kwargs: str) -> Path:
     return store.path("stage", name)
 
 
-def test_what_is_published_can_be_read(tmp_path: Path) -> None:
+def test_published_artifacts_can_be_read(tmp_path: Path) -> None:
     path = publish(Store(tmp_path))
     artifact = StoredArtifact("stage", "k", path)
     assert artifact.table().equals(TABLE)
@@ -57,14 +57,14 @@ def test_a_span_is_that_of_all_row_groups(tmp_path: Path) -> None:
         assert made.span == ("a", "z")
 
 
-def test_equal_content_gives_equal_bytes_however_it_arrives(tmp_path: Path) -> None:
+def test_equal_content_gives_equal_bytes_for_any_pieces(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.publish("a.parquet", record(), SCHEMA, [TABLE], None)
     store.publish("b.parquet", record(), SCHEMA, [TABLE.slice(0, 3), TABLE.slice(3, 0), TABLE.slice(3)], None)
     assert store.path("stage", "a.parquet").read_bytes() == store.path("stage", "b.parquet").read_bytes()
 
 
-def test_row_groups_are_the_same_however_the_rows_arrive(tmp_path: Path) -> None:
+def test_row_groups_are_equal_for_any_pieces_of_rows(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.publish("a.parquet", record(), SCHEMA, [TABLE], None, row_group=200)
     store.publish("b.parquet", record(), SCHEMA, [TABLE.slice(0, 250), TABLE.slice(250)], None, row_group=200)
@@ -196,7 +196,7 @@ def test_no_flipped_bit_gives_a_wrong_result(tmp_path: Path) -> None:
     assert caught > len(whole) / 5 * 0.9
 
 
-def test_what_is_no_file_is_no_artifact(tmp_path: Path) -> None:
+def test_an_entry_that_is_not_a_file_is_no_artifact(tmp_path: Path) -> None:
     path = publish(Store(tmp_path))
     artifact = StoredArtifact("stage", "k", path)
     for make in (os.mkfifo, Path.mkdir):
@@ -227,12 +227,12 @@ def test_a_missing_artifact_is_called_by_its_key_or_its_name(tmp_path: Path) -> 
         assert (told.value.stage, told.value.key) == ("stage", called)
 
 
-def test_the_footer_says_what_made_it(tmp_path: Path) -> None:
+def test_the_footer_records_the_artifacts_origin(tmp_path: Path) -> None:
     text = pq.read_metadata(publish(Store(tmp_path))).metadata[METADATA]
     assert json.loads(text)["fingerprint"] == "f" * 64
 
 
-def test_an_artifact_with_a_name_of_its_own_retires_what_another_config_made(tmp_path: Path) -> None:
+def test_an_artifact_with_a_fixed_name_retires_that_of_another_config(tmp_path: Path) -> None:
     store = Store(tmp_path)
     publish(store, "clusters.parquet", fingerprint="1" * 64, key="clusters")
     publish(store, "clusters.parquet", fingerprint="2" * 64, key="clusters")
@@ -242,7 +242,7 @@ def test_an_artifact_with_a_name_of_its_own_retires_what_another_config_made(tmp
     assert read_record(store.path("stage", "clusters.parquet"), "stage", "clusters").fingerprint == "1" * 64
 
 
-def test_retire_leaves_exactly_what_the_run_owns(tmp_path: Path) -> None:
+def test_retire_keeps_exactly_the_artifacts_of_the_run(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for name in ("a-1111111111111111.parquet", "b-2222222222222222.parquet"):
         publish(store, name)
@@ -328,7 +328,7 @@ def test_rows_that_are_packed_or_have_holes_are_not(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("before", [0, 40])
-def test_whether_pictures_are_packed_is_told_by_the_first_32(tmp_path: Path, before: int) -> None:
+def test_the_first_32_pictures_decide_about_compression(tmp_path: Path, before: int) -> None:
     """One flat picture among the 32 does not count, and pictures before the written rows do not count."""
     flat: list[bytes | None] = [bytes(PICTURE.byte_width)]
     schema = pa.schema([("picture", PICTURE)])
@@ -341,7 +341,7 @@ def test_no_pictures_are_an_artifact(tmp_path: Path) -> None:
     assert published_pictures(Store(tmp_path), []).rows == 0
 
 
-def test_a_row_of_a_file_that_is_gone_is_damage(tmp_path: Path) -> None:
+def test_a_row_of_a_missing_file_is_damage(tmp_path: Path) -> None:
     artifact = published_pictures(Store(tmp_path), noise(5))
     assert isinstance(artifact.path, Path)
     reader = artifact.fixed_rows("picture")

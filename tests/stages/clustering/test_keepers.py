@@ -109,7 +109,7 @@ def test_references_come_first() -> None:
     assert first(images(bytes=[3, 1, 2], reference=[False, True, True]), "bytes") == [2, 1, 0]
 
 
-def test_what_lies_below_a_reference_is_one() -> None:
+def test_images_below_a_reference_are_references() -> None:
     paths = pa.chunked_array([["/a/b", "/a/b/c", "/a/bc", "s3://x/y"]])
     assert are_references(paths, ["/a/b", "s3://x"]).to_pylist() == [True, True, False, True]
     assert are_references(paths, []).to_pylist() == [False] * 4
@@ -132,7 +132,7 @@ def says_nothing(image: dict[str, Any]) -> float:
     return float("nan")
 
 
-def test_a_function_of_ones_own_keeps_what_it_gives_the_most() -> None:
+def test_a_users_function_keeps_the_image_with_the_highest_value() -> None:
     assert first(images(bytes=[9, 1, 2]), "tests.stages.clustering.test_keepers:most_bytes_first") == [2, 1, 0]
     with pytest.raises(TaskError, match=r"test_keepers:fails failed on /p/00\.jpg: ZeroDivisionError"):
         first(images(bytes=[9, 1]), "tests.stages.clustering.test_keepers:fails")
@@ -159,12 +159,12 @@ def test_a_function_of_ones_own_keeps_what_it_gives_the_most() -> None:
         ("nowhere:nothing", "can't be imported"),
     ],
 )
-def test_a_rule_that_is_none_is_told(rule: Any, said: str) -> None:
+def test_an_unknown_rule_is_reported(rule: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         checked(rule)
 
 
-def test_rules_say_what_they_look_at() -> None:
+def test_rules_declare_the_columns_that_they_read() -> None:
     assert facts(["resolution", {"folder": ["x"]}, "path"]) == {"width", "height"}
     assert facts(["live", "oldest"]) == {"digest", "taken", "mtime_ns"}
     assert {"root", "camera", "taken", "mtime_ns"} <= facts(DEFAULT)
@@ -339,7 +339,7 @@ def test_other_names_are_not_avoided(name: str) -> None:
 @pytest.mark.parametrize(
     "pattern", ["a", "*a", "a*", "*a*", "*", "**", "?a", "[ab]*", "*[!a]", "a*b", "*.x", "ä*", "(a|b)*"]
 )
-def test_a_pattern_matches_what_fnmatch_says(pattern: str) -> None:
+def test_patterns_match_like_fnmatch(pattern: str) -> None:
     names = ["".join(letters) for size in range(4) for letters in product("ab.x\nä(|", repeat=size)]
     matches = matcher([pattern])
     assert [name for name in names if matches(name)] == [name for name in names if fnmatchcase(name, pattern)]
@@ -369,7 +369,7 @@ def test_names_to_avoid_may_be_given() -> None:
     assert first(table, "avoid") == [1, 0]
 
 
-def test_of_equal_files_the_one_in_the_live_folder_stays() -> None:
+def test_of_equal_files_the_one_in_the_live_folder_is_kept() -> None:
     paths = ["/p/A backup/x.jpg", "/p/Phone/x.jpg"]
     equal = images(path=paths, digest=["x", "x"], mtime_ns=[SECOND, 2 * SECOND])
     others = [*paths, "/p/Phone/y.jpg"]
@@ -395,7 +395,7 @@ def test_a_picture_counts_where_its_best_file_is() -> None:
     ]
 
 
-def test_a_backup_that_keeps_the_folders_of_its_source_is_told_as_a_whole() -> None:
+def test_a_backup_with_the_folders_of_its_source_counts_as_a_whole() -> None:
     """All of Phone/2015 is backed up; Phone/2016 is not."""
     paths = ["/p/Disk/2015/x.jpg", "/p/Phone/2015/x.jpg"]
     others = [*paths, "/p/Phone/2016/y.jpg", "/p/Phone/2016/z.jpg", "/p/Disk/lists/l.jpg"]
@@ -407,7 +407,7 @@ def test_a_backup_that_keeps_the_folders_of_its_source_is_told_as_a_whole() -> N
     assert first(nested, "live", others=[*inside, "/p/b.jpg", "/p/c.jpg"]) == [1, 0], "of a folder above, its own alone"
 
 
-def test_folders_with_as_many_pictures_tie_however_deep_they_are() -> None:
+def test_folders_with_equally_many_pictures_tie_at_any_depth() -> None:
     """The next rule decides, not the length of a path."""
     paths = ["/p/Pictures/2019/May/a.jpg", "/p/stick/a.jpg"]
     table = images(path=paths, digest=["a", "a"])
@@ -418,7 +418,7 @@ def test_folders_with_as_many_pictures_tie_however_deep_they_are() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_live_is_what_counting_folder_by_folder_gives(seed: int) -> None:
+def test_live_equals_counting_folder_by_folder(seed: int) -> None:
     """Folders are flat and files are equal: a picture counts for its folder, unless another folder has a copy, too."""
     random = np.random.default_rng(seed)
     paths = sorted({f"/p/{random.choice(list('abcd'))}/{n}.jpg" for n in random.integers(0, 40, 60)})

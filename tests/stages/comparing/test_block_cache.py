@@ -28,7 +28,7 @@ def test_a_value_is_made_once() -> None:
     assert made == [40]
 
 
-def test_the_value_that_was_used_least_recently_goes_first() -> None:
+def test_the_least_recently_used_value_is_dropped_first() -> None:
     made: list[int] = []
     for key in ("a", "b", "a", "c", "a", "b"):
         kept(key, counted(made, 40))

@@ -102,7 +102,7 @@ def test_a_new_image_costs_as_many_pairs_as_there_are_images(threshold: float | 
     assert levels["order"] + levels["compared"] + levels["products"] <= 3 * len(pictures)
 
 
-def test_a_lower_threshold_measures_nothing_and_a_higher_one_only_what_was_no_match(
+def test_a_lower_threshold_measures_nothing_and_a_higher_one_only_new_matches(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(exact.Squares, "costs", lambda self, size: exact.Costs(1e9, 1, 1))  # pairs one by one

@@ -54,6 +54,6 @@ def test_numbers_with_units(value: str | int, number: int) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "0", "-1", "1x", "9e9", 2**63, "10000000000Gi"])
-def test_what_is_no_number(value: str | int) -> None:
+def test_values_that_are_not_numbers(value: str | int) -> None:
     with pytest.raises(ValueError, match=r"^expected a number of 1 to 2\*\*63"):
         text.whole_number(value)

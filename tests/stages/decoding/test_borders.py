@@ -62,18 +62,18 @@ def test_frames_in_frames() -> None:
     assert picture_box(whole) == inside(image, (52, 21, 52, 21))
 
 
-def test_a_picture_without_borders_stays() -> None:
+def test_a_picture_without_borders_is_not_cut() -> None:
     image = picture()
     assert picture_box(image) == Box(0, 0, *image.size)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1), (200, 150), (130, 70)])
-def test_one_colour_stays(size: tuple[int, int]) -> None:
+def test_a_picture_of_one_colour_is_not_cut(size: tuple[int, int]) -> None:
     assert picture_box(Image.new("RGB", size, (10, 200, 30))) == Box(0, 0, *size)
 
 
 @pytest.mark.parametrize(("width", "cut"), [(90, True), (70, False)])
-def test_a_small_object_on_a_blank_page_stays(width: int, cut: bool) -> None:
+def test_a_small_object_on_a_blank_page_keeps_its_page(width: int, cut: bool) -> None:
     """At most four fifths of a side are cut."""
     page = Image.new("RGB", (400, 400), "white")
     page.paste(picture(width, width), (100, 120))
@@ -157,7 +157,7 @@ def test_a_framed_copy_has_the_thumbnail_of_the_picture(kind: str, orientation: 
     assert apart(thumbnail, expected) < 60
 
 
-def test_a_reduced_decode_keeps_enough_pixels_of_what_is_left() -> None:
+def test_a_reduced_decode_keeps_enough_pixels_inside_the_borders() -> None:
     """A quarter of the lines remains, so the decoder halves the image two times fewer."""
     image = picture(2400, 1200)
     narrow = framed(image, (0, 1800, 0, 1800), "black")

@@ -98,7 +98,7 @@ def test_a_profile_counts_where_tifffile_reads() -> None:
         assert np.abs(got.pixels.astype(int) - SMALL[..., ::-1]).max() <= 8
 
 
-def test_srgb_itself_changes_nothing_whatever_it_is_called() -> None:
+def test_an_srgb_profile_of_any_name_changes_nothing() -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     assert np.array_equal(
         decode(saved(PICTURE, "PNG", icc_profile=profile), OPTIONS).pixels,

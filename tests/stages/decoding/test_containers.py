@@ -85,7 +85,7 @@ def test_a_member_over_the_limit_is_not_read(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @ENDINGS
-def test_a_container_that_changed_is_told(ending: str, tmp_path: Path) -> None:
+def test_a_changed_container_is_reported(ending: str, tmp_path: Path) -> None:
     path = packed(tmp_path, ending)
     files = expected(path)
     os.utime(path, (1, 1))

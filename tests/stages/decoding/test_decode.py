@@ -290,7 +290,7 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(monkeypatch: pytest
     assert code(PNG, replace(options, max_pixels=1_000)) == "too-large"
 
 
-def test_an_icon_counts_by_what_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_icon_counts_by_its_images(monkeypatch: pytest.MonkeyPatch) -> None:
     content = saved(Image.new("RGBA", (300, 300), "red"), "PNG")
     icon = struct.pack("<HHHBBBBHHII", 0, 1, 1, 16, 16, 0, 0, 0, 32, len(content), 22) + content
     assert (decode(icon, EXACT).width, decode(icon, EXACT).format) == (300, "ICO")
@@ -300,7 +300,7 @@ def test_an_icon_counts_by_what_it_holds(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("error", [RecursionError("deep"), struct.error("odd"), AttributeError("no"), MemoryError()])
-def test_whatever_pillow_raises_becomes_a_code(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def test_every_error_of_pillow_becomes_a_code(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def fail(image: object) -> None:
         raise error
 
@@ -308,7 +308,7 @@ def test_whatever_pillow_raises_becomes_a_code(monkeypatch: pytest.MonkeyPatch, 
     assert problem(PALETTE) == (problems.MEMORY if isinstance(error, MemoryError) else problems.TRUNCATED)
 
 
-def test_what_is_wrong_with_a_file_that_is_no_png_is_not_looked_for_without_comments(
+def test_a_file_that_is_not_a_png_is_not_decoded_again_without_comments(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fail(*_: object) -> None:
@@ -350,7 +350,7 @@ def test_pages_of_a_tiff_are_counted_without_reading_them(monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     "error", [OSError("broken"), Unreadable(problems.NO_IMAGE), ImportError("x: Failed to map segment")]
 )
-def test_want_of_memory_is_told_whatever_a_decoder_makes_of_it(
+def test_lack_of_memory_is_reported_whatever_a_decoder_raises(
     monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def fail(image: object) -> None:

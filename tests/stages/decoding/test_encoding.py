@@ -61,7 +61,7 @@ def test_the_quality_of_standard_tables_is_exact(quality: int) -> None:
     assert (found.quality, found.tables) == (quality, "standard")
 
 
-def test_tables_sampling_and_scans_of_a_jpeg_are_told() -> None:
+def test_tables_sampling_and_scans_of_a_jpeg_are_recorded() -> None:
     own = facts(photograph(0), "JPEG", qtables=[TABLE, TABLE], subsampling=1)
     assert (own.tables, own.subsampling, own.progressive) == ("own", "4:2:2", False)
     assert own.quality == pytest.approx(95, abs=3)
@@ -86,7 +86,7 @@ def test_a_lossless_file_that_was_a_jpeg_is_known(
     ]
 
 
-def test_where_no_grid_can_be_seen_nothing_is_said() -> None:
+def test_without_a_visible_grid_no_value_is_recorded() -> None:
     assert was_jpeg(Image.new("RGB", (63, 400))) is None
     assert was_jpeg(Image.new("P", (400, 400))) is None
     assert was_jpeg(Image.new("L", (64, 64), 7)) is False, "flat"

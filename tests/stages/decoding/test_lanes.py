@@ -71,7 +71,7 @@ def decoded(
         (b"sleep", problems.TIMEOUT),
     ],
 )
-def test_a_decoder_that_goes_wild_costs_one_file(tmp_path: Path, deed: bytes, problem: problems.Problem) -> None:
+def test_a_faulty_decoder_costs_one_file(tmp_path: Path, deed: bytes, problem: problems.Problem) -> None:
     files = made(tmp_path, *[b"fine"] * 20, deed, *[b"fine"] * 20, deed, b"fine")
     limits = replace(LIMITS, seconds=BRIEF) if problem is problems.TIMEOUT else LIMITS
     results = decoded(files, limits)
@@ -91,7 +91,7 @@ def test_a_child_that_does_not_heed_its_alarm_is_killed(tmp_path: Path, monkeypa
     assert [seen.problem for seen, _ in results] == [None, problems.TIMEOUT, None]
 
 
-def test_a_child_that_hangs_up_and_stays_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_that_closes_its_connection_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(children, "LINGER", 0.2)
     results = decoded(made(tmp_path, b"fine", b"leave", b"fine"))
     assert [seen.problem for seen, _ in results] == [None, problems.CRASHED, None]
@@ -115,7 +115,7 @@ def test_one_crash_alone_is_tried_once_more(tmp_path: Path, monkeypatch: pytest.
     assert killed
 
 
-def test_a_warning_is_a_note_without_what_differs_from_run_to_run(tmp_path: Path) -> None:
+def test_a_warning_is_a_note_without_text_that_differs_between_runs(tmp_path: Path) -> None:
     ((seen, _), (plain, _)) = decoded(made(tmp_path, b"warn", b"fine"))
     assert seen.facts is not None
     assert seen.facts.note == "an odd thing at 0x…, named � and �[1m"
@@ -145,7 +145,7 @@ def test_equal_bytes_are_decoded_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_thumbnails_that_find_no_room_in_the_tray_arrive_all_the_same(tmp_path: Path) -> None:
+def test_thumbnails_without_room_in_the_tray_arrive(tmp_path: Path) -> None:
     files = [expected(path) for path in pictures(tmp_path, 40)]
     large = replace(OPTIONS, size=(512, 512))  # each 0.75 MiB
     huge = replace(OPTIONS, size=(1024, 1024))  # more than half of a tray
@@ -202,7 +202,7 @@ def test_a_plugin_that_does_not_load_is_one_line(
         decode_one(Expected(b"x", 0, ""), OPTIONS, Limits(seconds=2.0, plugins=("plug",)))
 
 
-def test_whoever_stops_early_leaves_no_child_behind(tmp_path: Path) -> None:
+def test_an_early_stop_leaves_no_child_behind(tmp_path: Path) -> None:
     files = made(tmp_path, *[b"fine"] * module.CHUNK_FILES, *[b"sleep"] * 3)
     lanes = Lanes(files, OPTIONS, replace(LIMITS, seconds=600.0), nobody)
     before = set(threading.enumerate())
@@ -238,7 +238,7 @@ def test_idle_children_with_other_limits_give_way(monkeypatch: pytest.MonkeyPatc
     assert [child.killed for child in started] == [True, True, False, False]
 
 
-def test_what_a_file_is_decoded_as_does_not_depend_on_its_twins(tmp_path: Path) -> None:
+def test_the_decoding_of_a_file_does_not_depend_on_equal_files(tmp_path: Path) -> None:
     names = ("a.tif", "b.NEF", "c.tif", "d.nef", "e.tif")
     for name in names:
         (tmp_path / name).write_bytes(dng(smooth(64, 48)))
@@ -254,7 +254,7 @@ def test_what_a_file_is_decoded_as_does_not_depend_on_its_twins(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("phase", "problem"), [("read", problems.SLOW), ("decode", problems.TIMEOUT)])
-def test_slow_storage_is_told_from_a_slow_decoder(
+def test_slow_storage_is_distinguished_from_a_slow_decoder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str, problem: problems.Problem
 ) -> None:
     tray, taken = Tray.new(), []

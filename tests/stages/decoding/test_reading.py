@@ -81,7 +81,7 @@ def test_a_file_that_is_too_large_is_not_read_and_one_that_grew_has_changed(
     assert refused(scanned, max_bytes=len(DATA)) == problems.CHANGED
 
 
-def test_what_can_not_be_opened(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_can_not_be_opened(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scanned = expected(file)
     assert refused(scanned._replace(path=os.fsencode(tmp_path))) == problems.NO_FILE
     assert refused(scanned._replace(path=os.fsencode(tmp_path / "gone.png"))) == problems.GONE

@@ -41,7 +41,7 @@ def test_most_of_a_picture_is_kept_on_the_background(kind: str, arguments: dict[
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
-def test_what_is_there_looks_as_in_the_whole_picture(mode: str) -> None:
+def test_the_readable_part_equals_the_same_part_of_the_whole_picture(mode: str) -> None:
     grey = PICTURE.convert("L")
     picture = grey.convert("I").point(lambda value: value * 257).convert("I;16") if mode == "I;16" else None
     whole = saved(picture or PICTURE.convert(mode), "PNG", compress_level=0)

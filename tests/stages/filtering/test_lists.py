@@ -71,7 +71,7 @@ def test_json_of_coco_and_a_plain_list(tmp_path: Path) -> None:
     assert (done, json.loads(left)) == (Rewritten(3, 2, 1), ["/x/a.jpg", "/x/c.jpg"])
 
 
-def test_what_is_no_list_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_list_is_refused(tmp_path: Path) -> None:
     for name, text in (("x.json", "{}"), ("x.jsonl", "{"), ("y.json", "[" * 100_000), ("z.json", "no")):
         (tmp_path / name).write_text(text)
         with pytest.raises(Refused, match="can't be read"):

@@ -83,7 +83,7 @@ def test_a_link_of_a_link_leads_to_the_file(image: Path, tmp_path: Path) -> None
     assert not (tmp_path / "a.jpg").is_symlink()
 
 
-def test_what_belongs_to_images() -> None:
+def test_companions_of_images() -> None:
     images = FolderImages(b"/d", {b"a.jpg": Expected(b"/d/a.jpg", 1, "")}, {b"b.jpg", b"c.x.jpg", b"a.png"})
     images.companions = {b"a.jpg": [b"IMG_a.xmp"], b"b.jpg": [b"IMG_b.xmp", b"IMG_a.xmp"]}
     others = {b"a.txt", b"b.txt", b"b.tar.gz", b"c.json", b"x.json", b"b", b"IMG_a.xmp", b"IMG_b.xmp", b"B.txt"}

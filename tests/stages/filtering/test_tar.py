@@ -58,7 +58,7 @@ def soft(target: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("mode", ["w", "w:gz"])
 @pytest.mark.parametrize("format", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
-def test_a_link_whose_target_goes_gets_the_content(tmp_path: Path, mode: str, format: int) -> None:
+def test_a_link_whose_target_is_removed_gets_the_content(tmp_path: Path, mode: str, format: int) -> None:
     first = "long/" * 30 + "ä.jpg"
     members = [(first, b"1" * 700), ("b.jpg", hard(first)), ("b.txt", b"b"), ("c.jpg", hard(first)), ("d.jpg", b"4")]
     path = made(tmp_path / "x.tar", members, mode, format=format)
@@ -190,7 +190,7 @@ def test_members_before_a_damage_stay(tmp_path: Path, compress: Callable[[bytes]
     assert done.note
 
 
-def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_missing_files_are_refused(tmp_path: Path) -> None:
     path = made(tmp_path / "x.tar", [("a.jpg", b"1"), ("b.txt", b"2")])
     for name in ("b.txt", "c.jpg", "a.jpg#2"):
         with pytest.raises(Refused, match=r"1 of the 1 images to remove are not in the container"):

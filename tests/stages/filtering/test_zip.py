@@ -118,7 +118,7 @@ def test_members_with_one_name(tmp_path: Path) -> None:
     assert set(archive.namelist()) == {"../a.jpg", "../a.txt"}
 
 
-def test_what_can_not_be_read_is_said(tmp_path: Path) -> None:
+def test_unreadable_files_are_reported(tmp_path: Path) -> None:
     data = bytearray(made(io.BytesIO()))
     at = data.index(b"PK\x01\x02", data.index(b"PK\x01\x02") + 1)  # the entry of d/a.jpg
     data[at + 42 : at + 46] = (3).to_bytes(4, "little")

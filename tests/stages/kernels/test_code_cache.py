@@ -150,7 +150,7 @@ def first() -> float:
     return float(LARGE[0])
 
 
-def test_what_numba_can_not_cache_is_computed(home: Path) -> None:
+def test_a_loop_that_numba_can_not_cache_is_computed(home: Path) -> None:
     compiled = numba.njit(first)
     code_cache.keep(compiled)
     with pytest.warns(NumbaWarning, match="Cannot cache compiled function"):

@@ -316,7 +316,7 @@ def test_rows_without_the_means_of_channels(device: Device, shape: coarse.Shape,
 
 
 @pytest.mark.parametrize("diagonal", [True, False])
-def test_settled_blocks_are_not_looked_at(diagonal: bool) -> None:
+def test_settled_blocks_are_not_compared(diagonal: bool) -> None:
     a, b = (block(seed, 20, (8, 8, 1)) for seed in (1, 2))
     a.settled, b.settled = np.ones(20, bool), np.ones(20, bool)
 
@@ -493,7 +493,7 @@ def test_tiles_of_which_few_pairs_are_wanted(monkeypatch: pytest.MonkeyPatch, pr
         ("products", 0, [6, 10, 9]),
     ],
 )
-def test_levels_count_what_is_measured_in_tiles(
+def test_levels_count_pairs_that_are_measured_in_tiles(
     monkeypatch: pytest.MonkeyPatch, prices: str, gain: float, levels: list[int]
 ) -> None:
     """All ten pairs of five images pass coarse sums; finer sums exclude the last image; the other four are equal.
@@ -542,7 +542,7 @@ def known(a: Block, b: Block, diagonal: bool, rules: MatchRules, limit: float | 
     same_hash=RULES,
     turns=(4, 8),
 )
-def test_what_is_known_is_copied(
+def test_known_matches_are_copied(
     monkeypatch: pytest.MonkeyPatch,
     crowded: float,
     diagonal: bool,
@@ -572,7 +572,7 @@ def test_what_is_known_is_copied(
     ("before", "limit", "covers"),
     [(5, 5, True), (5, 6, False), (6, 5, True), (None, 5, True), (5, None, False), (None, None, True)],
 )
-def test_what_an_earlier_limit_covers(before: int | None, limit: int | None, covers: bool) -> None:
+def test_pairs_that_an_earlier_limit_covers(before: int | None, limit: int | None, covers: bool) -> None:
     nothing = MatchArrays(*np.empty((5, 0), np.int64))
     assert EarlierMatches(before, np.empty(0, bool), np.empty(0, bool), nothing).covers(limit) is covers
 
@@ -763,7 +763,7 @@ def test_finer_sums_lose_no_match(shape: coarse.Shape, grid: int, seed: int, tur
             assert not left[turn] & set(zip(*np.nonzero(clearly), strict=True))
 
 
-def test_what_is_just_at_the_bound_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pairs_exactly_at_the_bound_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     """Numbers of a few bits, for which float32 is exact, without slack."""
     monkeypatch.setattr(slack, "bound", lambda squared, *_: np.float32(-squared / 2))
     found = np.full((2, 8, 8, 1), 128, np.uint8)

@@ -27,7 +27,7 @@ def test_a_square_in_its_place_is_walked_through_in_one_go(inner: int) -> None:
 
 
 @pytest.mark.parametrize("side", [2, 4, 8, 32])
-def test_it_goes_along_the_columns_first_at_the_largest_scale(side: int) -> None:
+def test_the_curve_follows_columns_first_at_the_largest_scale(side: int) -> None:
     rows, columns = np.indices((side, side)).reshape(2, -1)
     quarter = places(rows, columns) // (side * side // 4)
     upper, left = rows < side // 2, columns < side // 2

@@ -50,7 +50,7 @@ def rows(project: Project) -> list[dict[str, object]]:
     return sorted(found, key=lambda row: str(row["path"]))
 
 
-def test_an_unchanged_container_stays_closed(project: Project, opened: list[str]) -> None:
+def test_an_unchanged_container_is_not_opened(project: Project, opened: list[str]) -> None:
     assert project.run() == 0
     assert len(opened) == 4
     first = rows(project)
@@ -75,7 +75,7 @@ def test_an_unchanged_container_stays_closed(project: Project, opened: list[str]
 
 @pytest.mark.quick(3)
 @pytest.mark.parametrize("what", ["parameter", "artifact deleted", "artifact added", "record", "young", "bytes"])
-def test_what_is_not_sure_is_listed_again(project: Project, opened: list[str], what: str) -> None:
+def test_a_container_that_may_have_changed_is_listed_again(project: Project, opened: list[str], what: str) -> None:
     if what == "young":
         os.utime(project.folder / "0.tar")
     if what == "bytes":

@@ -39,7 +39,7 @@ COCO = {"images": [{"id": 1, "file_name": "a.jpg", "coco_url": "http://x/a.jpg"}
         ("a.txt", "\udcff.jpg\n", None, ["HERE/\udcff.jpg"]),
     ],
 )
-def test_what_a_list_names(name: str, text: str, column: str | None, found: list[str], tmp_path: Path) -> None:
+def test_images_that_a_list_names(name: str, text: str, column: str | None, found: list[str], tmp_path: Path) -> None:
     assert names(tmp_path, name, text, column) == found
 
 

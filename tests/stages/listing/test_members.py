@@ -41,7 +41,7 @@ def test_wanted_members_with_their_sizes(ending: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ["tar", "tar.gz"])
-def test_a_tar_that_ends_early_lists_what_is_whole(ending: str, tmp_path: Path) -> None:
+def test_a_truncated_tar_lists_its_whole_members(ending: str, tmp_path: Path) -> None:
     path = pack(tmp_path / f"a.{ending}", {name: os.urandom(5_000) for name in FILES})
     path.write_bytes(path.read_bytes()[: 3 * 5_632 + 1_000])
     found = listed(path)
@@ -52,7 +52,7 @@ def test_a_tar_that_ends_early_lists_what_is_whole(ending: str, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("ending", ["tar", "tar.gz"])
-def test_a_second_tar_after_the_first_is_said(ending: str, tmp_path: Path) -> None:
+def test_a_second_tar_after_the_first_is_reported(ending: str, tmp_path: Path) -> None:
     path = pack(tmp_path / f"a.{ending}", FILES)
     second = pack(tmp_path / f"b.{ending}", {"second.jpg": b"2"})
     path.write_bytes(path.read_bytes() + second.read_bytes())
@@ -68,7 +68,7 @@ def test_a_tar_without_its_end_mark_is_damaged(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("ending", "at"), [("tar.gz", -8), ("tar.bz2", -4), ("tar.xz", -20)])
-def test_a_wrong_checksum_of_a_compressed_tar_is_said(ending: str, at: int, tmp_path: Path) -> None:
+def test_a_wrong_checksum_of_a_compressed_tar_is_reported(ending: str, at: int, tmp_path: Path) -> None:
     """A damaged name may no longer end like an image's name: only the checksum shows the damage."""
     path = pack(tmp_path / f"a.{ending}", FILES)
     data = bytearray(path.read_bytes())
@@ -79,7 +79,7 @@ def test_a_wrong_checksum_of_a_compressed_tar_is_said(ending: str, at: int, tmp_
     assert len(found) == len(FILES) + 1
 
 
-def test_a_broken_header_in_the_middle_is_said(tmp_path: Path) -> None:
+def test_a_broken_header_in_the_middle_is_reported(tmp_path: Path) -> None:
     """The standard library ends its listing silently at a broken header."""
     path = pack(tmp_path / "a.tar", FILES)
     data = bytearray(path.read_bytes())
@@ -92,7 +92,7 @@ def test_a_broken_header_in_the_middle_is_said(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.tar", "a.tar.gz", "a.zip"])
 @pytest.mark.parametrize("data", [b"", b"no container", os.urandom(2_000), b"\x1f\x8b\x08\x00"])
-def test_what_is_no_container_is_one_member_without_name(name: str, data: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_container_is_one_member_without_name(name: str, data: bytes, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(data)
     (member,) = listed(tmp_path / name)
     assert (member.name, member.kind) == (b"", "broken")
@@ -122,7 +122,7 @@ def test_long_names_are_cut_and_stay_different(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ["tar", "zip"])
-def test_members_of_one_name_are_told_apart(ending: str, tmp_path: Path) -> None:
+def test_members_of_one_name_get_different_names(ending: str, tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = pack(tmp_path / f"a.{ending}", [("a.jpg", b"1"), ("a.jpg#2", b"2"), ("a.jpg", b"33")])

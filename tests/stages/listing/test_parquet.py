@@ -97,7 +97,7 @@ def test_rows_without_bytes(ending: str, write: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", ["parquet", "arrow"])
 @pytest.mark.parametrize("rows", [2, 5, 12])
-def test_rows_that_name_a_file_say_what_to_do(ending: str, rows: int, tmp_path: Path) -> None:
+def test_rows_that_only_name_a_file_have_an_error_with_advice(ending: str, rows: int, tmp_path: Path) -> None:
     names = ["a.jpg", "b.jpg", None, "c.jpg", "", None, "d.jpg"]
     data = [None, None, None, DATA[0], None, b"", DATA[1]]
     found = [{"bytes": each, "path": name} for each, name in zip(data, names, strict=True)]
@@ -111,7 +111,7 @@ def test_rows_that_name_a_file_say_what_to_do(ending: str, rows: int, tmp_path: 
     assert values(expected(path)) == [problems.NAMED, problems.NAMED, none, DATA[0], none, none, DATA[1], none]
 
 
-def test_dictionaries_of_an_arrow_file_are_said(tmp_path: Path) -> None:
+def test_dictionaries_of_an_arrow_file_are_reported(tmp_path: Path) -> None:
     words = pa.array([f"w{number % 3}" for number in range(30)]).dictionary_encode()
     nested = pa.array([[f"w{number % 3}"] for number in range(30)]).cast(
         pa.list_(pa.dictionary(pa.int8(), pa.string()))
@@ -159,7 +159,7 @@ def test_a_bad_page_costs_the_rows_behind_it(tmp_path: Path) -> None:
     assert DATA[12] in found
 
 
-def test_a_compressed_arrow_file_is_told(tmp_path: Path) -> None:
+def test_a_compressed_arrow_file_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "a.arrow"
     with pa.ipc.new_stream(str(path), plain().schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
         writer.write_table(plain())
@@ -167,7 +167,7 @@ def test_a_compressed_arrow_file_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.parquet", "a.arrow"])
-def test_what_is_no_table(name: str, tmp_path: Path) -> None:
+def test_files_that_are_not_tables(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(os.urandom(3_000))
     assert values(expected(tmp_path / name)) == [problems.CONTAINER]
 

@@ -23,7 +23,7 @@ def test_braces(text: str, names: list[str]) -> None:
     assert expanded(text) == names
 
 
-def test_globs_are_sorted_and_a_file_of_that_name_goes_first(tmp_path: Path) -> None:
+def test_globs_are_sorted_and_a_file_of_that_name_comes_first(tmp_path: Path) -> None:
     for name in ("b.tar", "a.tar", "c.zip", "sub/d.tar"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -41,7 +41,7 @@ def test_no_pattern_stands_for_too_many(monkeypatch: pytest.MonkeyPatch) -> None
     assert expanded("/x/{0..3}") == ["/x/{0..3}"]
 
 
-def test_what_is_a_pattern() -> None:
+def test_patterns_are_recognised() -> None:
     assert [has_pattern(text) for text in ("a", "a{1}", "{1..2}", "{a,b}", "*", "a?", "[a]")] == [
         *(False, False, True, True, True, True, True)
     ]

@@ -53,6 +53,6 @@ def test_an_edited_image_shares_a_json_only_if_it_has_none() -> None:
     assert dict(json_of(images, [shared, own])) == {b"IMG.jpg": {shared}, b"IMG-edited.jpg": {own}}
 
 
-def test_names_that_are_not_utf8_are_none_of_takeout() -> None:
+def test_names_that_are_not_utf8_do_not_count_as_takeout() -> None:
     assert dict(json_of([b"\xff.jpg"], [b"\xff.jpg.json", b"\\xff.jpg.json"])) == {}
     assert not is_json_of("\\xff(1).jpg.json", b"\xff(1).jpg")

@@ -36,7 +36,7 @@ def test_well_formed_and_the_same_each_time(draw: object) -> None:
     "name",
     ["cost_$5_$6", "$\\frac{$", "^_{", "\\", "a\nb", "\U0001f9ca", "\u202egnp", "$$", "\\$x$", "%", "&<\"'>", " ", "_"],
 )
-def test_a_name_in_a_chart_is_text_whatever_it_reads_like(name: str) -> None:
+def test_any_name_in_a_chart_is_text(name: str) -> None:
     """Matplotlib took a name such as `cost_$5_$6` for a formula, which ended the report."""
     counts = [1, 2], [0.0, 1.0, 2.0], 2.0
     picture, _, pdf = charts.forms(True, charts.histogram, *counts, f"distance by {name}")
@@ -68,7 +68,7 @@ def test_bars_of_sizes_end_with_the_largest(largest: int, edges: list[int]) -> N
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("two", [False, True])
-def test_recall_is_what_counting_pairs_says(seed: int, two: bool) -> None:
+def test_recall_equals_counting_pairs(seed: int, two: bool) -> None:
     random = np.random.default_rng(seed)
     sets = {f"p{n:02}": "b" if two and n % 3 == 0 else "a" for n in range(14)}
     rows = [row for row in random_rows(seed) if not two or sets[f"p{row[0]:02}"] != sets[f"p{row[1]:02}"]]

@@ -80,7 +80,7 @@ def test_links_cut_as_a_run_with_the_lower_threshold_would(
         assert parts(len(paths), links, threshold) == expected
 
 
-def test_a_star_loses_what_is_farther_from_its_keeper() -> None:
+def test_a_star_loses_images_that_are_too_far_from_its_keeper() -> None:
     rows = [
         (0, 1, 10.0, 0, True),
         (0, 2, 60.0, 0, True),
@@ -118,7 +118,7 @@ def test_mirrored_turns_add_up_in_their_order() -> None:
             assert np.array_equal(form(image, turn), picture)
 
 
-def test_what_no_row_joins_is_linked_at_the_threshold() -> None:
+def test_images_joined_by_no_row_are_linked_at_the_threshold() -> None:
     """An image whose only match was dismissed is in the cluster through a match of its copy."""
     rows = [(0, 1, 0.0, 0, True), (0, 2, 30.0, 0, True)]
     paths, cluster = pa.array(["p00", "p01", "p02"]), np.zeros(3, np.int64)

@@ -31,7 +31,7 @@ def test_vectors_are_the_models_of_unit_length(tmp_path: Path) -> None:
     assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
 
 
-def test_values_are_scaled_to_1_unless_told(tmp_path: Path) -> None:
+def test_values_are_scaled_to_1_by_default(tmp_path: Path) -> None:
     nodes = [helper.make_node("Add", ["images", "one"], ["sums"]), helper.make_node("Flatten", ["sums"], ["vectors"])]
     model = save(tmp_path / "net.onnx", nodes, ["n", 1, 4, 4], {"one": np.ones(1, np.float32)})
     loaded = network(model, ModelOptions(), 8, "cpu")

@@ -56,7 +56,7 @@ def test_an_object_that_is_deleted_after_a_refused_put_was_not_created(
 @pytest.mark.parametrize(
     "error", [TypeError("mode"), ValueError("mode"), NotImplementedError("mode"), OSError(errno.ENOSYS, "mode")]
 )
-def test_a_store_that_knows_no_conditional_put_is_told_apart(
+def test_a_store_without_conditional_puts_is_recognised(
     there: Place, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     answers(monkeypatch, error)
@@ -163,14 +163,14 @@ def test_other_refusals_are_errors(there: Place, monkeypatch: pytest.MonkeyPatch
         delete_own(there, "1")
 
 
-def test_an_object_that_is_gone_is_not_replaced(there: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_object_is_not_replaced(there: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conditional, "file_system", lambda place: S3(FileNotFoundError()))
     assert replace(there, b"new", "1") is False
     delete_own(there, "1")
     assert not storage.exists(there)
 
 
-def test_an_object_that_is_gone_after_a_refused_put_is_not_replaced(
+def test_an_object_that_vanished_after_a_refused_put_is_not_replaced(
     there: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(conditional, "file_system", lambda place: S3(coded("PreconditionFailed")))

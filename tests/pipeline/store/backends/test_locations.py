@@ -22,7 +22,7 @@ from tests.pipeline.toy import STAGES
         ("s3://bucket/photos", "s3://bucket/photos"),
     ],
 )
-def test_what_is_shown_holds_no_secret(text: str, shown: str) -> None:
+def test_shown_text_holds_no_secret(text: str, shown: str) -> None:
     assert locations.mask(text) == shown
 
 
@@ -41,13 +41,13 @@ def test_a_url_has_one_form(text: str, form: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["s3://", "simplecache::s3://b/x", "s3://b/x?sig=secret"])
-def test_what_is_no_url_of_files_is_refused_without_its_secrets(text: str) -> None:
+def test_other_urls_are_refused_without_their_secrets(text: str) -> None:
     with pytest.raises(ValueError, match="expected a URL") as refused:
         locations.canonical(text)
     assert "secret" not in str(refused.value)
 
 
-def test_credentials_are_taken_out_and_told_to_fsspec() -> None:
+def test_credentials_are_removed_from_the_url_and_passed_to_fsspec() -> None:
     options: dict[str, dict[str, Any]] = {"s3": {"anon": False}}
     assert locations.without_credentials("s3://me:hunter2@bucket/x@y", options) == "s3://bucket/x@y"
     assert locations.without_credentials("sftp://me:hunter2@host/x", options) == "sftp://host/x"
@@ -75,7 +75,7 @@ def test_options_are_given_to_fsspec_and_taken_back(monkeypatch: pytest.MonkeyPa
     assert locations.in_use() == {}
 
 
-def test_no_value_that_is_in_use_stands_in_what_is_said() -> None:
+def test_messages_hold_no_secret_value() -> None:
     locations.use({"s3": {"key": "AKIA", "secret": "hunter2", "anon": False, "region": "x"}})
     said = locations.mask_all("AKIA may not ask https://u:p@h/x?sig=hunter2 for x: hunter2 is wrong")
     locations.use({})
@@ -125,7 +125,7 @@ def test_neighbours_are_not_inside_each_other() -> None:
     config(output="s3://bucket/photos-out", inputs={"a": ["s3://bucket/photos"]})
 
 
-def test_what_is_not_installed_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(protocol: str) -> None:
         raise ImportError("Install gcsfs to access Google Storage")
 

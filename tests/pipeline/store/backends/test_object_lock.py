@@ -32,7 +32,7 @@ def owner(folder: Place) -> dict[str, Any]:
     return dict(json.loads(storage.read_bytes(folder / ".lock")))
 
 
-def test_the_second_run_is_told(folder: Place) -> None:
+def test_the_second_run_is_refused(folder: Place) -> None:
     with RunLock(folder) as held:
         assert not held.note
         with pytest.raises(LockedError, match="in use by another run"), RunLock(folder):
@@ -149,7 +149,7 @@ def unconditional(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("unconditional")
-def test_without_a_condition_a_lock_that_names_nobody_is_taken(folder: Place) -> None:
+def test_without_conditions_a_lock_without_an_owner_is_taken(folder: Place) -> None:
     storage.write_bytes(folder / ".lock", b"damaged")
     with RunLock(folder) as held:
         assert owner(folder)["token"] == held.token
@@ -189,14 +189,14 @@ def test_without_a_condition_the_last_of_two_that_begin_at_once_holds_the_lock(
     assert owner(folder) == OTHER
 
 
-def test_a_lock_that_names_nobody_is_taken(folder: Place) -> None:
+def test_a_lock_without_an_owner_is_taken(folder: Place) -> None:
     storage.write_bytes(folder / ".lock", b"damaged")
     with RunLock(folder) as held:
         assert owner(folder)["token"] == held.token
     assert storage.below(folder) == {}
 
 
-def test_a_lock_that_was_replaced_between_two_looks_stays(folder: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_that_was_replaced_between_two_reads_is_kept(folder: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     storage.write_bytes(folder / ".lock", b'{"token": "dead"}')
 
     def look(*_: object) -> bool:
@@ -305,9 +305,7 @@ def test_s3_a_lost_answer_is_no_lost_lock(store: ObjectStore, monkeypatch: pytes
     assert storage.below(folder) == {}
 
 
-def test_s3_a_store_that_knows_no_condition_is_written_to_all_the_same(
-    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_s3_a_store_without_conditions_is_written_to(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = place("s3://locks/unable")
     with RunLock(folder) as held:
         system = storage.file_system(folder)

@@ -170,7 +170,7 @@ def test_nothing_appears_where_writing_fails(folder: Place) -> None:
     assert storage.below(folder) == {}
 
 
-def test_no_room_for_the_temporary_file_is_said(folder: Place) -> None:
+def test_no_room_for_the_temporary_file_is_reported(folder: Place) -> None:
     with pytest.raises(OSError, match=r"no space left in .*, where files are written"), atomic_write(folder / "x"):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert storage.below(folder) == {}
@@ -205,7 +205,7 @@ class HTTPClientError(Exception):
 @pytest.mark.parametrize(
     "error", [OSError(errno.EBUSY, "Please reduce"), TimeoutError(), ConnectionResetError(), HTTPClientError("dropped")]
 )
-def test_what_passes_is_tried_again_ever_more_slowly(error: Exception, no_pause: list[float]) -> None:
+def test_transient_errors_are_retried_with_growing_pauses(error: Exception, no_pause: list[float]) -> None:
     assert retries.retried(Busy(*[error] * 4), "s3://b/x") == "done"
     assert all(2**n * 0.1 <= pause <= 2**n * 0.3 for n, pause in enumerate(no_pause))
     busy = Busy(*[error] * 9)
@@ -218,7 +218,7 @@ def test_what_passes_is_tried_again_ever_more_slowly(error: Exception, no_pause:
     "error",
     [FileNotFoundError(errno.ENOENT, "none"), PermissionError("no"), OSError(errno.EINVAL, "odd"), RuntimeError("odd")],
 )
-def test_what_stays_is_not_tried_again(error: Exception) -> None:
+def test_permanent_errors_are_not_retried(error: Exception) -> None:
     busy = Busy(error)
     with pytest.raises(OSError, match=r"none|no|odd"):
         retries.retried(busy, "s3://b/x")
@@ -240,7 +240,7 @@ def test_a_large_file_is_not_held_in_memory(folder: Place, monkeypatch: pytest.M
     assert files == [storage.key_of(folder / "large")]
 
 
-def test_a_store_sees_what_others_publish_and_a_listed_one_after_a_refresh(folder: Place) -> None:
+def test_a_store_sees_artifacts_of_others_and_after_a_refresh_in_its_listing(folder: Place) -> None:
     plain, listed = Store(folder), Store(folder, listed=True)
     assert plain.names("stage") == listed.names("stage") == []
     name = publish(Store(folder))

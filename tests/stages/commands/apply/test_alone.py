@@ -59,7 +59,7 @@ def test_nothing_else_in_the_place_of_the_lock_is_opened(what: str, folder: Path
 
 @pytest.mark.parametrize("what", ["folder", "file"])
 @pytest.mark.parametrize("how", ["group", "others", "owner"])
-def test_what_others_may_write_to_is_not_trusted(
+def test_a_folder_that_others_can_write_to_is_not_trusted(
     what: str, how: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder.mkdir(parents=True, mode=0o700)
@@ -88,14 +88,14 @@ def test_a_state_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(told.value)
 
 
-def test_what_goes_wrong_meanwhile_is_not_said_of_the_lock() -> None:
+def test_errors_while_the_lock_is_held_are_not_errors_of_the_lock() -> None:
     with pytest.raises(OSError, match="no room"), alone():
         raise OSError("no room")
     with alone():
         pass
 
 
-def test_no_file_stays_open(folder: Path) -> None:
+def test_all_files_are_closed(folder: Path) -> None:
     before = set(Path("/proc/self/fd").iterdir())
     with alone():
         assert len(set(Path("/proc/self/fd").iterdir()) - before) == 1

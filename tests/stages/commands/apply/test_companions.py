@@ -58,7 +58,7 @@ def there(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("disks", [1, 2])
 @pytest.mark.parametrize("action", WORKING)
-def test_they_go_with_their_image_and_come_back(
+def test_companions_are_removed_and_restored_with_their_image(
     action: str, disks: int, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if disks == 2:
@@ -112,7 +112,7 @@ def test_a_companion_of_two_images_and_their_images_stay(
     assert state(photos) == before
 
 
-def test_a_companion_of_two_images_of_one_plan_stays_with_both(photos: Path, tmp_path: Path) -> None:
+def test_a_companion_of_two_images_is_kept_with_both(photos: Path, tmp_path: Path) -> None:
     """Example: a RAW file and a JPEG that are both compared."""
     (photos / "b/1.CR2").write_bytes(b"same")
     (photos / "a/1.CR2").write_bytes(b"raw")
@@ -142,7 +142,7 @@ def test_one_kind_has_several_names(photos: Path, tmp_path: Path) -> None:
     assert followed(plan(photos / "a/1.jpg", photos / "b/1.jpg"), "move", tmp_path)[1].companions == 2
 
 
-def test_json_of_takeout_goes_under_a_new_name_and_comes_back(photos: Path, tmp_path: Path) -> None:
+def test_json_of_takeout_is_moved_under_a_new_name_and_restored(photos: Path, tmp_path: Path) -> None:
     """If the target has a file of the same name, the image and its JSON get a number; the JSON's stem differs."""
     keep, gone, note = photos / "a/1.jpg", photos / "b/2(1).jpg", photos / "b/2.jpg(1).json"
     gone.write_bytes(keep.read_bytes())
@@ -163,7 +163,7 @@ def test_json_of_takeout_goes_under_a_new_name_and_comes_back(photos: Path, tmp_
     assert state(photos) == before
 
 
-def test_an_edited_image_of_takeout_stays_with_the_json_that_it_shares(photos: Path, tmp_path: Path) -> None:
+def test_an_edited_image_of_takeout_is_kept_with_its_shared_json(photos: Path, tmp_path: Path) -> None:
     for name in ("2.jpg", "2-edited.jpg", "2.jpg.json"):
         (photos / "b" / name).write_bytes((photos / "a/1.jpg").read_bytes())
     data = plan(photos / "a/1.jpg", photos / "b/2-edited.jpg", known=False)
@@ -230,7 +230,7 @@ def test_the_choice_of_the_user(action: str, photos: Path, tmp_path: Path, refli
 
 
 @pytest.mark.parametrize("choice", CHOICES)
-def test_an_image_without_companions_goes_whatever_is_chosen(choice: str, photos: Path, tmp_path: Path) -> None:
+def test_an_image_without_companions_is_removed_under_every_choice(choice: str, photos: Path, tmp_path: Path) -> None:
     (photos / "c/x.mov").unlink()
     (photos / "c/y.MOV").unlink()
     assert followed(plan(photos / "c/x.jpg", photos / "c/y.jpg"), "move", tmp_path, companions=choice)[1].done == 1
@@ -312,7 +312,7 @@ def test_an_image_that_fails_lets_its_companions_stay(
     assert not leftovers(tmp_path)
 
 
-def test_a_companion_whose_place_is_taken_is_named_and_the_image_comes_back(photos: Path, tmp_path: Path) -> None:
+def test_a_companion_whose_path_is_taken_is_named_and_the_image_restored(photos: Path, tmp_path: Path) -> None:
     _, _, journal = followed(plan(photos / "a/1.jpg", photos / "b/1.jpg"), "move", tmp_path)
     (photos / "b/1.XMP").write_bytes(b"mine")
     back = undone(journal)
@@ -324,7 +324,7 @@ def test_a_companion_whose_place_is_taken_is_named_and_the_image_comes_back(phot
     assert (photos / "b/1.XMP").read_bytes() == b"sidecar"
 
 
-def test_a_companion_that_is_linked_already_stays(photos: Path, tmp_path: Path) -> None:
+def test_a_companion_that_is_a_link_already_is_kept(photos: Path, tmp_path: Path) -> None:
     (photos / "b/1.XMP").unlink()
     (photos / "b/1.XMP").hardlink_to(photos / "a/1.xmp")
     assert followed(plan(photos / "a/1.jpg", photos / "b/1.jpg"), "hardlink", tmp_path)[1].companions == 0

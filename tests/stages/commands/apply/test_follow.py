@@ -108,7 +108,7 @@ def test_files_of_a_plan_are_removed_and_restored(action: str, photos: Path, tmp
     assert not list(photos.rglob(".fast-diff*"))
 
 
-def test_a_clone_is_made_or_said_to_be_impossible(photos: Path, tmp_path: Path) -> None:
+def test_a_clone_is_made_or_the_error_says_that_it_is_impossible(photos: Path, tmp_path: Path) -> None:
     before = state(photos)
     _, tally, journal = followed(checked(plan_for(photos), "plan"), "reflink", tmp_path)
     assert {name: value[:2] for name, value in state(photos).items()} == {n: v[:2] for n, v in before.items()}
@@ -128,7 +128,7 @@ def test_a_file_that_is_not_as_it_was_is_left_alone(photos: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("how", ["gone", "other", "link"])
-def test_without_its_keeper_nothing_goes(how: str, photos: Path, tmp_path: Path) -> None:
+def test_without_its_keeper_no_file_is_removed(how: str, photos: Path, tmp_path: Path) -> None:
     plan = checked(plan_for(photos), "plan")
     keeper = photos / "a/1.jpg"
     keeper.unlink()
@@ -152,7 +152,7 @@ def test_a_keeper_under_two_names_is_not_taken_for_two_files(photos: Path, tmp_p
 
 
 @pytest.mark.parametrize("second_name", [False, True])
-def test_a_file_that_stays_is_known_through_a_mount(
+def test_a_kept_file_is_recognised_through_a_mount(
     second_name: bool, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bind mount gives a file a second path; the test imitates a mount by a link that `resolve` does not follow."""
@@ -175,7 +175,7 @@ def test_another_name_of_the_same_data_may_go(photos: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("action", ["hardlink", "symlink", "move"])
-def test_tags_come_back_with_their_file(action: str, photos: Path, tmp_path: Path) -> None:
+def test_tags_are_restored_with_their_file(action: str, photos: Path, tmp_path: Path) -> None:
     try:
         os.setxattr(photos / "b/1.jpg", "user.xdg.tags", b"beach")
     except OSError as error:
@@ -189,7 +189,7 @@ def test_tags_come_back_with_their_file(action: str, photos: Path, tmp_path: Pat
     assert (stat.st_uid, stat.st_gid) == owner
 
 
-def test_what_became_a_link_or_a_folder_is_left_alone(photos: Path, tmp_path: Path) -> None:
+def test_a_file_that_became_a_link_or_a_folder_is_left_alone(photos: Path, tmp_path: Path) -> None:
     plan = checked(plan_for(photos), "plan")
     (photos / "b/1.jpg").unlink()
     (photos / "b/1.jpg").symlink_to(photos / "a/1.jpg")
@@ -250,7 +250,7 @@ def test_a_copy_that_came_out_wrong_costs_nothing(
     assert not (tmp_path / "moved").exists()
 
 
-def test_undo_does_not_write_over_what_has_come_since(photos: Path, tmp_path: Path) -> None:
+def test_undo_does_not_overwrite_newer_files(photos: Path, tmp_path: Path) -> None:
     _, _, journal = followed(checked(plan_for(photos), "plan"), "move", tmp_path)
     (photos / "b/1.jpg").write_bytes(b"new")
     tally = undone(journal)
@@ -293,13 +293,13 @@ def test_an_error_names_its_file(photos: Path, tmp_path: Path) -> None:
     assert (back.ok, back.done) == (True, 0), "nothing had been done"
 
 
-def test_deletion_is_not_said_to_come_back(tmp_path: Path) -> None:
+def test_deleted_files_are_not_reported_as_restored(tmp_path: Path) -> None:
     assert "can't be restored" in list(summary(Tally(1), "delete", tmp_path / "j"))[1]
     assert "fast-diff undo" in list(summary(Tally(1), "move", tmp_path / "j"))[1]
 
 
 @pytest.mark.parametrize("what", ["gone", "written to"])
-def test_a_keeper_is_looked_at_before_each_act(
+def test_a_keeper_is_checked_before_each_act(
     photos: Path, tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(applying, "GROUP", 1)
@@ -315,7 +315,7 @@ def test_a_keeper_is_looked_at_before_each_act(
     assert (tally.done, tally.refused.total()) == (2, 1)
 
 
-def test_another_keeper_does_where_the_first_is_gone(photos: Path, tmp_path: Path) -> None:
+def test_another_keeper_suffices_if_the_first_is_missing(photos: Path, tmp_path: Path) -> None:
     data = plan_for(photos)
     group = data["clusters"][0]
     group["keep"].append(group["remove"].pop(0))
@@ -356,7 +356,7 @@ def test_a_move_that_fails_leaves_no_folders(photos: Path, tmp_path: Path, monke
     assert not (tmp_path / "moved").exists()
 
 
-def test_what_was_never_done_is_not_taken_back(photos: Path, tmp_path: Path) -> None:
+def test_an_act_that_was_never_done_is_not_undone(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "moved").write_bytes(b"a file in the way")
     _, tally, journal = followed(checked(plan_for(photos), "plan"), "move", tmp_path)
     assert (tally.done, tally.refused.total()) == (0, 3)
@@ -428,7 +428,7 @@ def test_a_reference_that_a_link_leads_to_since_the_plan_was_read_is_never_touch
 
 
 @pytest.mark.parametrize("action", LINKS)
-def test_what_is_linked_already_is_left_alone(action: str, photos: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_a_link_already_is_left_alone(action: str, photos: Path, tmp_path: Path) -> None:
     (photos / "b/1.jpg").unlink()
     os.link(photos / "a/1.jpg", photos / "b/1.jpg")
     group = {"cluster": 0, "keep": [entry(photos / "a/1.jpg")], "remove": [entry(photos / "b/1.jpg")]}
@@ -462,7 +462,7 @@ def test_all_files_are_handled_in_groups_of_any_size(
     assert [size for size in sizes if size] == [2, 1]
 
 
-def test_a_report_touches_nothing_and_says_what_would_go(photos: Path, tmp_path: Path) -> None:
+def test_a_report_touches_no_file_and_lists_the_files_to_remove(photos: Path, tmp_path: Path) -> None:
     before = state(photos)
     lines, tally, journal = followed(checked(plan_for(photos), "plan"), REPORT, tmp_path)
     assert state(photos) == before
@@ -484,14 +484,14 @@ def test_files_go_folder_by_folder_in_a_line_each(yes: bool, said: str, photos: 
     ]
 
 
-def test_a_file_whose_folder_is_gone_is_gone(photos: Path, tmp_path: Path) -> None:
+def test_a_file_without_its_folder_is_missing(photos: Path, tmp_path: Path) -> None:
     plan = checked(plan_for(photos), "plan")
     shutil.rmtree(photos / "b")
     _, tally, _ = followed(plan, "delete", tmp_path)
     assert (tally.done, tally.refused) == (1, {"the file is gone": 2})
 
 
-def test_a_group_is_recorded_and_closed_before_it_is_told_of(
+def test_a_group_is_recorded_and_closed_before_its_lines_are_printed(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(applying, "GROUP", 1)
@@ -535,7 +535,7 @@ def test_the_last_lines(action: str, journal: Path | None, done: int, said: str,
     assert lines == [f"{done} file{'' if done == 1 else 's'}, 3 bytes {said}; 1 left alone", *([more] if more else [])]
 
 
-def test_what_goes_from_an_object_store_is_left_alone(photos: Path, tmp_path: Path) -> None:
+def test_files_on_an_object_store_are_left_alone(photos: Path, tmp_path: Path) -> None:
     group = {"cluster": 0, "keep": [entry(photos / "a/1.jpg") | {"path": "s3://b/x.jpg"}]}
     group["remove"] = [entry(photos / "b/1.jpg") | {"path": "s3://b/y.jpg"}]
     _, tally, _ = followed(checked({FORMAT: VERSION, "clusters": [group]}, "plan"), "delete", tmp_path)

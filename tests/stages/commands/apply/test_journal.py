@@ -38,7 +38,7 @@ def journal_of(folder: Path, *events: Any) -> Path:
     return path
 
 
-def test_a_journal_whose_last_line_is_torn_goes_on(photos: Path, tmp_path: Path) -> None:
+def test_a_journal_with_a_torn_last_line_is_continued(photos: Path, tmp_path: Path) -> None:
     before = state(photos)
     _, _, journal = followed(checked(plan_for(photos), "plan"), "move", tmp_path)
     with journal.open("a") as file:
@@ -51,7 +51,7 @@ def test_a_journal_whose_last_line_is_torn_goes_on(photos: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("end", ["", "\0\0\0", json.dumps(BEGUN | {"n": 2}), "\0\0\n", '{"n": 2, \0\0"x"}\n', "\xff"])
-def test_what_was_not_written_to_its_end_was_not_begun(end: str, tmp_path: Path) -> None:
+def test_an_act_with_a_torn_begin_event_was_not_begun(end: str, tmp_path: Path) -> None:
     path = journal_of(tmp_path, BEGUN)
     with path.open("a", encoding="latin-1") as file:
         file.write(end)
@@ -64,7 +64,7 @@ def test_what_was_not_written_to_its_end_was_not_begun(end: str, tmp_path: Path)
     assert not told.broken
 
 
-def test_what_ended_changes_nothing_of_what_was_begun(tmp_path: Path) -> None:
+def test_an_end_event_keeps_the_data_of_the_begin_event(tmp_path: Path) -> None:
     path = journal_of(tmp_path, BEGUN, {"n": 1, "state": "done", "mode": "rw", "path": 7})
     assert read_journal(path).acts == [BEGUN | {"state": "done"}]
 
@@ -87,7 +87,7 @@ MORE = json.dumps({"fast-diff-journal": 2, "more": 1}) + "\n"
 @pytest.mark.parametrize(
     "text", ["", "{}", '{"n": 1}\n', "no json\nat all\n", "[1]\n", "\xff\n", HEAD.strip(), "[" * 100_000 + "\n", MORE]
 )
-def test_what_is_no_journal_is_said_in_one_line(text: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_journal_is_one_line(text: str, tmp_path: Path) -> None:
     path = tmp_path / "journal"
     path.write_text(text, encoding="latin-1")
     with pytest.raises(ConfigError, match="is not a journal of fast-diff") as told:
@@ -218,7 +218,7 @@ def test_an_empty_file_becomes_a_journal(tmp_path: Path) -> None:
     assert read_journal(path).acts == [BEGUN]
 
 
-def test_what_is_synced_can_be_read_and_what_has_ended_is_closed(tmp_path: Path) -> None:
+def test_synced_events_can_be_read_and_ended_journals_are_closed(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal") as journal:
         journal.begin(BEGUN)
         journal.sync()
@@ -239,5 +239,5 @@ def test_a_journal_that_cannot_be_begun_is_an_error_and_closed(tmp_path: Path, m
 
 
 @pytest.mark.parametrize("event", [[], {"n": "1"}, {"n": 1, "state": "gone"}, {"n": 1, "state": "begin"}])
-def test_what_is_no_event(event: Any) -> None:
+def test_lines_that_are_not_events(event: Any) -> None:
     assert _is_event(event) is False

@@ -60,7 +60,7 @@ def twice(tmp_path: Path) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_a_file_with_all_times_of_one_that_stays_is_left_alone(
+def test_a_file_with_all_times_of_a_kept_file_is_left_alone(
     action: str, twice: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep, remove = twice
@@ -76,7 +76,7 @@ def test_a_file_with_all_times_of_one_that_stays_is_left_alone(
 
 
 @pytest.mark.parametrize("action", [action for action in ACTIONS if action != "hardlink"])
-def test_a_file_that_takes_one_that_stays_along_is_put_back(
+def test_a_file_whose_removal_also_removes_a_kept_file_is_put_back(
     action: str, twice: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The change times differ, as through SFTP: only setting the file aside shows that both are one file."""
@@ -104,7 +104,7 @@ def test_a_file_that_takes_one_that_stays_along_is_put_back(
     assert not leftovers(tmp_path)
 
 
-def test_what_the_system_remembers_of_a_name_is_no_proof(
+def test_cached_facts_about_a_name_are_no_proof(
     twice: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A cached name of a deleted kept file is detected by its change time."""
@@ -117,7 +117,7 @@ def test_what_the_system_remembers_of_a_name_is_no_proof(
     assert remove.exists()
 
 
-def test_another_that_stays_on_another_disk_is_looked_at_as_well(
+def test_kept_files_on_other_disks_are_checked_too(
     twice: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep, remove = twice
@@ -168,7 +168,7 @@ def test_an_overlay_and_its_upper_folder(tmp_path: Path) -> None:
     assert "all left alone" in done.stdout, done.stdout + done.stderr
 
 
-def test_what_stays_on_an_object_store_is_no_path_here(
+def test_a_kept_url_is_not_a_path_on_this_machine(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`s3://b/x` never means the file `s3:/b/x` in the current folder."""
@@ -200,7 +200,7 @@ def version_of(path: Path) -> Version:
     return version(path.stat())
 
 
-def test_a_keeper_may_change_its_time_of_change_where_its_second_name_goes(photos: Path) -> None:
+def test_removing_a_hard_link_may_change_the_change_time_of_the_keeper(photos: Path) -> None:
     keep = photos / "a/1.jpg"
     os.link(keep, photos / "second.jpg")
     second, other = version_of(keep), version_of(photos / "b/1.jpg")
@@ -260,7 +260,7 @@ def test_a_second_name_may_go_and_the_only_one_may_not(photos: Path) -> None:
             stays_of(keep).refuse(path, keep.stat())
 
 
-def test_a_file_is_looked_at_by_reading_it(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_checked_by_reading_it(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keep, empty = photos / "a/1.jpg", photos / "empty.jpg"
     empty.touch()
     for path in (keep, empty):

@@ -55,7 +55,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @needs_exiftool
 @pytest.mark.parametrize("action", ["move", "trash"])
-def test_what_the_keeper_lacks_goes_into_a_new_sidecar(action: str, folder: Path, tmp_path: Path) -> None:
+def test_metadata_that_the_keeper_lacks_is_written_into_a_new_sidecar(
+    action: str, folder: Path, tmp_path: Path
+) -> None:
     keep = image(folder / "a" / "-x 'ü\n.jpg")
     one = image(folder / "b" / "1.jpg", xmp(listed("dc:subject", "sea, blue", "日")), x010E="a view\nof it", x4746=4)
     two = image(folder / "b" / "2.jpg")
@@ -109,7 +111,7 @@ def test_a_sidecar_of_two_images_is_left_as_it_is(folder: Path, tmp_path: Path) 
 
 
 @needs_exiftool
-def test_a_file_that_exiftool_cannot_read_stays(folder: Path, tmp_path: Path) -> None:
+def test_a_file_that_exiftool_cannot_read_is_kept(folder: Path, tmp_path: Path) -> None:
     keep, one, two = image(folder / "a/1.jpg"), image(folder / "b/1.jpg"), folder / "b/2.jpg"
     two.write_bytes(b"no image")
     assert followed(plan(keep, one, two), "move", tmp_path, merge=True)[1].done == 2, "it can't say anything"

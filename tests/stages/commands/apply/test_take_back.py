@@ -94,7 +94,7 @@ def test_one_entry_that_is_spoilt_costs_no_other(photos: Path, tmp_path: Path) -
 # groups, and the order of syncs
 
 
-def test_what_was_undone_is_not_undone_again(photos: Path, tmp_path: Path) -> None:
+def test_an_undone_act_is_not_undone_again(photos: Path, tmp_path: Path) -> None:
     _, _, journal = followed(one(photos / "a/1.jpg", photos / "b/1.jpg"), "move", tmp_path)
     assert undone(journal).done == 1
     (photos / "b/1.jpg").unlink()
@@ -128,7 +128,7 @@ def test_two_acts_on_one_file_are_undone_one_after_the_other(photos: Path, tmp_p
     assert [act["state"] for act in read_journal(journal).acts] == ["undone", "undone"]
 
 
-def test_a_group_is_recorded_and_closed_before_it_is_told_of(
+def test_a_group_is_recorded_and_closed_before_its_lines_are_printed(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, _, journal = followed(checked(plan_for(photos), "plan"), "move", tmp_path)
@@ -141,7 +141,7 @@ def test_a_group_is_recorded_and_closed_before_it_is_told_of(
     assert len(list(lines)) == 2
 
 
-def test_temporary_names_are_gone_from_the_disk_before_an_act_counts_as_undone(
+def test_temporary_names_are_removed_on_disk_before_an_act_counts_as_undone(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, _, journal = followed(one(photos / "a/1.jpg", photos / "b/1.jpg"), "move", tmp_path)

@@ -107,7 +107,7 @@ def test_a_run_that_records_every_pair_counts_its_clusters_matches(
     assert found["b"]["threshold"] == 200.0
 
 
-def test_what_can_not_be_is_one_line(
+def test_runs_that_can_not_be_compared_are_one_line(
     runs: tuple[Project, Project], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, second = (str(run.run_folder) for run in runs)

@@ -79,7 +79,7 @@ def test_a_plan_is_read_from_its_file(photos: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("text", "expected"), [("", False), ("/a", True), ("a", True), ("s3://bucket/a", False)])
-def test_what_is_a_path_on_this_machine(text: str, expected: bool) -> None:
+def test_paths_on_this_machine(text: str, expected: bool) -> None:
     assert is_path(text) is expected
 
 
@@ -132,7 +132,7 @@ def test_a_proposal_lists_clusters_by_number_with_the_first_reason_of_each() -> 
         proposed(images[:3], clusters)
 
 
-def test_only_clusters_from_which_something_goes_are_in_a_proposal() -> None:
+def test_a_proposal_holds_only_clusters_with_files_to_remove() -> None:
     """A cluster whose images all stay is left out."""
     facts = {"bytes": 5, "mtime_ns": 7, "digest": "d", "path_bytes": None, "container": None}
     images = pd.DataFrame([{"path": path} | facts for path in ("/a", "/b", "/c", "/d")])

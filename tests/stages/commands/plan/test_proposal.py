@@ -68,7 +68,7 @@ def test_other_keepers(project: Project) -> None:
     assert going(project, prefer=["Backup 1"], avoid=["backup*"]) == going(project)
 
 
-def test_what_goes(project: Project) -> None:
+def test_the_images_that_rules_remove(project: Project) -> None:
     assert going(project, only="identical") == {"turned.png": ["1.png", "same.png"]}
     assert going(project, only="near") == {"faint.png": ["2.png"]}
     assert going(project, only="turned") == {"turned.png": ["1.png", "same.png"]}

@@ -5,7 +5,7 @@ from stages.commands.results.by_folder import SHOWN, FolderCount, by_folder, fol
 IMAGES = {"/p/a": 2, "/p/a/x": 1, "/p/b": 3, "/q": 1}
 
 
-def test_a_tree_of_which_all_goes_is_one_line_at_its_top() -> None:
+def test_a_tree_that_is_removed_entirely_is_one_line() -> None:
     files = [("/p/a/1", 10), ("/p/a/2", 10), ("/p/a/x/1", 10), ("/p/b/1", 5), ("/q/1", 7)]
     assert by_folder(files, IMAGES) == [
         FolderCount("/p/a", 3, 3, 30, True),
@@ -26,13 +26,13 @@ def test_all_of_a_subtree_but_not_of_the_folder_around_it() -> None:
     ]
 
 
-def test_a_folder_without_images_of_its_own_goes_as_a_whole() -> None:
+def test_a_folder_without_images_of_its_own_is_removed_as_a_whole() -> None:
     assert by_folder([("/p/a/1", 1), ("/p/b/1", 1)], {"/p/a": 1, "/p/b": 1, "/q": 1}) == [
         FolderCount("/p", 2, 2, 2, True)
     ]
 
 
-def test_where_the_run_is_gone_no_total_is_told() -> None:
+def test_without_the_run_no_total_is_printed() -> None:
     found = by_folder([("/p/a/1", 1), ("/1", 1)], known_images("/no/run"))
     assert list(folder_lines(found, "moved")) == ["  1 images of / moved, 1 bytes", "  1 images of /p/a moved, 1 bytes"]
 

@@ -41,7 +41,7 @@ def test_levels_that_nothing_came_to_are_left_out() -> None:
     assert said(EVERY) == [first[0], "to compare", "by whole products", "matches"]
 
 
-def test_where_nothing_is_left_to_compare_no_level_is_told() -> None:
+def test_without_pairs_to_compare_no_level_is_printed() -> None:
     copies = made({"pairs_total": 10, "identical": 10, "matches": 10}, {})
     assert said(copies) == ["pairs of images", "identical", "to compare", "matches"]
     assert not any(row.share for row in levels.rows(copies))
@@ -91,7 +91,7 @@ def test_a_level_with_more_pairs_than_there_are_is_explained() -> None:
     assert any("counts each time" in line for line in levels.lines(EVERY, "cpu"))
 
 
-def test_what_the_log_does_not_tell_is_said_and_left_out() -> None:
+def test_facts_missing_in_the_log_are_reported_and_left_out() -> None:
     ledger = dict.fromkeys(LEDGER, 0) | {"pairs_total": 12_000, "decided": 12_000, "matches": 7}
     unknown = Work(4, 4, 12_000, ledger, 0, dict.fromkeys(LEVELS, 0), 0.0, {})
     head, *lines = levels.lines(unknown, "auto")

@@ -149,7 +149,7 @@ def test_hash_clusters(project: Project) -> None:
         assert all(turns[row.path][0] == row.hash_0 for row in found.itertuples())
 
 
-def test_a_turn_that_is_nobody_as_it_is_joins_nobody(tmp_path: Path) -> None:
+def test_equal_turned_hashes_alone_join_no_images(tmp_path: Path) -> None:
     """Two images with an equal turned hash match only if one of the two has this hash unturned."""
     config = {"inputs": {}, "thumbnail": {}, "cluster": {}, "pairs": {"rotations": True}}
     (tmp_path / "run.json").write_text(json.dumps({"config": config, "stages": {"cluster": {}}}))
@@ -215,7 +215,7 @@ READ: list[Callable[[object], object]] = [
 ]
 
 
-def test_what_is_not_there_is_one_clear_line(tmp_path: Path, project: Project) -> None:
+def test_missing_results_are_one_clear_line(tmp_path: Path, project: Project) -> None:
     with pytest.raises(ConfigError, match=r"no run"):
         load_run(tmp_path)
     with pytest.raises(ConfigError, match=r"is not a run folder"):
@@ -235,7 +235,7 @@ def test_what_is_not_there_is_one_clear_line(tmp_path: Path, project: Project) -
         ("cluster", b"rank", b"ranl"),
     ],
 )
-def test_what_does_not_fit_its_digest_is_damaged(
+def test_values_that_do_not_match_their_digest_are_damage(
     project: Project, tmp_path: Path, stage: str, old: bytes, new: bytes
 ) -> None:
     run = Path(shutil.copytree(project.run_folder, tmp_path / "run"))

@@ -510,7 +510,7 @@ def test_a_bound_above_the_truth_is_found(folder: Path, monkeypatch: pytest.Monk
     assert offender["stands"]["bound"] > offender["true"]["sum"] > 0
 
 
-def test_images_near_the_threshold_are_told(folder: Path) -> None:
+def test_images_near_the_threshold_are_listed(folder: Path) -> None:
     """The nearest distances on both sides of the threshold, against the distances of all pairs of images."""
     nearest = verified(folder)[1]["checks"]["nearest"]
     tables = [pq.read_table(p) for p in (folder / "thumbnail").glob("*.parquet")]
@@ -625,7 +625,9 @@ def flip(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("case", UNFIT)
-def test_what_can_not_be_verified_is_one_line(folder: Path, case: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_that_can_not_be_verified_is_one_line(
+    folder: Path, case: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     spoil_it, said = UNFIT[case]
     spoil_it(folder)
     assert main(["verify", str(folder), "--quiet"]) == 2
@@ -635,7 +637,7 @@ def test_what_can_not_be_verified_is_one_line(folder: Path, case: str, capsys: p
     assert not (folder / "verify.json").exists()
 
 
-def test_that_clusters_were_not_formed_again_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_verify_reports_that_clusters_were_not_formed_again(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     set_in(folder, "config", "cluster", "linkage", "complete")
     assert main(["verify", str(folder), "--pairs", "0"]) == 0
     assert "checked against the condition of complete, not formed again" in capsys.readouterr().out
@@ -680,7 +682,7 @@ def test_a_disk_that_is_full_is_one_line(
     assert "verify.json can't be written (No space left on device)" in capsys.readouterr().err
 
 
-def test_nothing_comes_from_what_is_checked() -> None:
+def test_verify_imports_no_code_that_it_checks() -> None:
     """Modules of the checks import constants, messages, storage and each other only; `__init__.py` is the command."""
     modules = sorted(set(Path(verify.__file__).parent.glob("*.py")) - {Path(verify.__file__).with_name("__init__.py")})
     assert len(modules) > 1

@@ -495,7 +495,7 @@ def test_an_odd_number_of_digits_has_four_bits_each(monkeypatch: pytest.MonkeyPa
     ],
     ids=str,
 )
-def test_what_does_not_fit_together(changes: dict[str, Any], problem: str | None) -> None:
+def test_contradictory_settings(changes: dict[str, Any], problem: str | None) -> None:
     function = changes.get("function", f"{HERE}:brighter")
     params = pairs.Params(**{key: value for key, value in changes.items() if key != "function"})
     known = settings(SHAPE) | {"hash.function": function}
@@ -519,7 +519,7 @@ def test_metrics_that_do_not_exist_are_refused(changes: dict[str, Any], words: s
         TypeAdapter(pairs.Params).validate_python(changes)
 
 
-def test_identity_is_what_says_which_image_it_was() -> None:
+def test_a_custom_metric_finds_images_by_identity() -> None:
     """A custom metric finds an image's path by the digest in the index."""
     params = pairs.Params(metric=f"{HERE}:largest", threshold=1.0)
     (row, _) = block(two(), "a", params).index.rows_.to_pylist()

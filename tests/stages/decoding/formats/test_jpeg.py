@@ -39,7 +39,7 @@ def in_scans(picture: Image.Image) -> bytes:
 
 @pytest.mark.parametrize("picture", [PICTURE, NOISE, NOISE.convert("L"), PICTURE.convert("CMYK")], ids=lambda p: p.mode)
 @pytest.mark.parametrize("kind", KINDS, ids=str)
-def test_a_file_that_ends_early_is_told_from_a_whole_one(picture: Image.Image, kind: dict[str, Any]) -> None:
+def test_a_truncated_file_is_distinguished_from_a_whole_one(picture: Image.Image, kind: dict[str, Any]) -> None:
     data = saved(picture, "JPEG", **kind)
     whole = decode(data, EXACT)
     for same in (
@@ -79,7 +79,7 @@ def test_whole_files_are_decoded_as_pillow_does_it(monkeypatch: pytest.MonkeyPat
                 assert np.array_equal(found, decode(data, options).pixels)
 
 
-def test_bytes_that_are_no_frame_leave_pillow_to_say_what_is_wrong() -> None:
+def test_pillow_reports_the_error_of_invalid_frames() -> None:
     data = saved(PICTURE, "JPEG")
     frame = data.index(b"\xff\xc0")
     assert layout(b"\xff\xd8") is None
@@ -104,7 +104,7 @@ def test_a_huge_one_is_decoded_where_a_reduced_scale_is_small_enough() -> None:
     assert code(saved(picture, "PNG"), options) == "too-large"
 
 
-def test_coefficients_bound_what_holds_all_of_them() -> None:
+def test_the_count_of_coefficients_is_bounded() -> None:
     picture = Image.fromarray(smooth(640, 480, seed=3))
     for quarter, pixels in ((True, 640 * 480 // 2), (False, 640 * 480)):  # a pixel counts three coefficients
         data = saved(picture, "JPEG", progressive=True, subsampling=2 if quarter else 0)

@@ -90,7 +90,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("what", OTHERS)
-def test_what_is_not_plain_is_left_to_pillow(what: str) -> None:
+def test_pillow_decodes_pngs_that_are_not_plain(what: str) -> None:
     assert open_plain(OTHERS[what], MANY) is None
 
 

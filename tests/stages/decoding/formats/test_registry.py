@@ -115,7 +115,7 @@ def spotted(values: np.ndarray, spot: float) -> np.ndarray:
     ],
     ids=["over", "under", "255", "20 to 200", "nan", "no data", "huge", "least"],
 )
-def test_floats_mean_the_same_whoever_reads_them(values: np.ndarray, kind: type) -> None:
+def test_floats_give_equal_pixels_by_every_library(values: np.ndarray, kind: type) -> None:
     """Pillow reads grey TIFFs of 32-bit floats, tifffile all other TIFFs of floats."""
     with np.errstate(over="ignore"):
         data = tiff(values.astype(kind))
@@ -161,7 +161,7 @@ def test_a_tga_whose_header_knows_no_alpha_is_opaque() -> None:
 
 
 @pytest.mark.parametrize("start", [b"8BPS\0\1", b"PF\n4 4\n-1.0\n"])
-def test_kinds_of_known_formats_that_nobody_reads_here_are_said_to_be_unsupported(start: bytes) -> None:
+def test_unreadable_kinds_of_known_formats_are_unsupported(start: bytes) -> None:
     assert code(start + bytes(500)) == "unsupported"
 
 
@@ -279,7 +279,7 @@ HEIC_START = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
         (b"\0\0\0\x18ftypcrx " + bytes(40), b"a.cr3", "raw"),
     ],
 )
-def test_a_format_that_is_not_installed_says_what_to_install(
+def test_the_error_of_a_missing_format_names_the_extra(
     monkeypatch: pytest.MonkeyPatch, data: bytes, name: bytes, extra: str
 ) -> None:
     monkeypatch.setattr(formats, "version_of", lambda _: None)
@@ -343,7 +343,7 @@ def test_every_frame_is_counted_and_the_first_is_shown() -> None:
     assert decode(buffer.getvalue(), EXACT).pixels.max() == 0
 
 
-def test_the_list_ends_with_the_command_that_adds_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_list_ends_with_the_command_that_installs_missing_formats(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(formats, "version_of", lambda _: None)
     monkeypatch.setattr(command, "install_extra", lambda *extras: f"add {' '.join(extras)}")
     *lines, last = command.lines()

@@ -145,7 +145,7 @@ def test_vectors_without_means_of_large_thumbnails(side: int) -> None:
     level=st.integers(0, 255),
     alike=st.booleans(),
 )
-def test_what_is_left_within_a_cell_keeps_its_digits(values: list[int], level: int, alike: bool) -> None:
+def test_the_contrast_within_a_cell_keeps_its_digits(values: list[int], level: int, alike: bool) -> None:
     """If nearly all values are equal, subtracting s²/m from q in floats would lose all digits."""
     values = [level] * (9_000 * alike) + values
     side = math.isqrt(len(values))
@@ -182,7 +182,7 @@ def test_the_bound_holds(shape: coarse.Shape, grid: int, zero_mean: bool) -> Non
     images=arrays(np.uint8, (2, 5, 5, 2)) | arrays(np.uint8, (2, 5, 5, 2), elements=st.sampled_from([0, 1, 255])),
     zero_mean=st.booleans(),
 )
-def test_the_bound_holds_whatever_the_images(images: np.ndarray, zero_mean: bool) -> None:
+def test_the_bound_holds_for_all_images(images: np.ndarray, zero_mean: bool) -> None:
     bounded(images, 4, 8, zero_mean)
 
 

@@ -42,7 +42,7 @@ def test_a_projection_stretches_by_no_more_than_it_says(n: int, d: int, rank: in
         assert squared(along) <= squared(exact) * Fraction(found.stretch)
 
 
-def test_a_stretch_is_told_whatever_the_basis(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_stretch_is_correct_for_any_basis(monkeypatch: pytest.MonkeyPatch) -> None:
     """If a library gives directions that are not quite orthonormal, `stretch` shows the error."""
     true = np.linalg.qr
     monkeypatch.setattr(np.linalg, "qr", lambda matrix: tuple(part * 1.001 for part in true(matrix)))
@@ -51,7 +51,7 @@ def test_a_stretch_is_told_whatever_the_basis(monkeypatch: pytest.MonkeyPatch) -
     assert 1.001 < longest <= found.stretch
 
 
-def test_what_is_compared_along_directions_that_stretch_is_given_so_much_more_room(
+def test_the_cut_grows_with_the_stretch_of_the_directions(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Vectors along the first direction are as far apart as the basis makes them: no match may be lost."""

@@ -66,7 +66,7 @@ def test_the_invariants_bound_every_turn(shape: coarse.Shape, turns: int, zero_m
     alike=st.booleans(),
     turns=st.sampled_from([2, 4, 8]),
 )
-def test_the_invariants_bound_whatever_the_vectors(entries: np.ndarray, alike: bool, turns: int) -> None:
+def test_the_invariants_are_a_bound_for_all_vectors(entries: np.ndarray, alike: bool, turns: int) -> None:
     orders = orbits.orders(1, turns)
     if alike:  # near each other, or near a turned copy of each other
         entries[1] = entries[0][orders[int(abs(entries[1, 0])) % turns]] + entries[1] / np.float32(1000)
@@ -88,7 +88,7 @@ def test_no_turn_changes_the_invariants(shape: coarse.Shape, turns: int) -> None
 @pytest.mark.usefixtures("looping")
 @pytest.mark.parametrize("shape", SQUARE, ids=str)
 @pytest.mark.parametrize("turns", [2, 4, 8])
-def test_the_invariants_tell_apart_what_they_can(shape: coarse.Shape, turns: int) -> None:
+def test_the_invariants_bound_is_tight_where_possible(shape: coarse.Shape, turns: int) -> None:
     """If images differ equally in all cells that turns map to each other, the bound equals the distance."""
     for seed in range(5):
         a, b = plain.stepped(np.random.default_rng(seed), shape, 4, orbits=True, mirror=turns != 4)

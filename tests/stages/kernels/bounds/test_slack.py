@@ -144,7 +144,7 @@ def test_the_slack_is_small(shape: tuple[int, int, int]) -> None:
 @pytest.mark.parametrize("terms", [1, 8, 64, 1_000])
 @pytest.mark.parametrize(("a", "b"), [(0.0, 0.0), (3.0, 7.0), (2_000.0, 1_500.0)])
 @pytest.mark.parametrize("far", [0.0, 1e-45, 12.5, 819_200.0])
-def test_the_slack_is_what_was_derived_and_no_more(far: float, a: float, b: float, terms: int) -> None:
+def test_the_slack_equals_the_derived_formula(far: float, a: float, b: float, terms: int) -> None:
     """The formulas of the module's docstring, in decimals; a larger slack would only let more candidates pass."""
     getcontext().prec = 60
     eta = Decimal(2) ** -24

@@ -355,7 +355,7 @@ def at_their_word(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slack, "bound", lambda squared, *_: np.float32(-squared / 2))
 
 
-def test_what_is_just_at_the_cut_passes(filtering: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pairs_exactly_at_the_cut_pass(filtering: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Numbers of a few bits, for which float32 is exact, so that every comparison is tested at its limit."""
     at_their_word(monkeypatch)
     for each in (1, 32):  # two points in two leaves
@@ -365,7 +365,7 @@ def test_what_is_just_at_the_cut_passes(filtering: Any, monkeypatch: pytest.Monk
             assert len(told(chosen.candidates(np.arange(2 * each), None, True, 10**4))) == count
 
 
-def test_what_is_just_at_the_cut_passes_far_from_the_middle(filtering: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pairs_exactly_at_the_cut_pass_far_from_the_centre(filtering: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """So far from the centre, float32 has few digits left for a reach that is slightly longer than the cut."""
     at_their_word(monkeypatch)
     inner, outer = np.array([[-1_000], [1_000]], np.float32), np.array([[-1_003], [1_003]], np.float32)
@@ -374,7 +374,7 @@ def test_what_is_just_at_the_cut_passes_far_from_the_middle(filtering: Any, monk
         assert told(chosen.candidates(np.arange(2), None, False, 10)) == {(0, 0): 1, (1, 1): 1}
 
 
-def test_what_is_just_at_the_cut_passes_near_the_middle(filtering: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pairs_exactly_at_the_cut_pass_near_the_centre(filtering: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     at_their_word(monkeypatch)
     middle, outer = np.array([[0]], np.float32), np.array([[-3], [3]], np.float32)
     chosen = filtering(prepare(middle, outer, Space(9.0, np.zeros((1, 1), np.int64))))
@@ -423,7 +423,7 @@ def test_products_are_of_tiles_within_reach(filtering: Any) -> None:
 @pytest.mark.parametrize("turns", [1, 2])
 @pytest.mark.parametrize("whole", [True, False])
 @pytest.mark.parametrize("same", [True, False])
-def test_leaves_compare_what_boxes_leave(same: bool, whole: bool, turns: int) -> None:
+def test_leaves_compare_the_pairs_that_boxes_do_not_exclude(same: bool, whole: bool, turns: int) -> None:
     """The reference compares every box and every pair in a plain loop over the same keys."""
     left = clouds(1, 200, 24, turns)
     right = left if same else clouds(2, 150, 24, turns)
@@ -452,7 +452,7 @@ def test_leaves_compare_what_boxes_leave(same: bool, whole: bool, turns: int) ->
     assert chosen.levels == Levels(pairs * turns - compared, compared, directions, len(found.a))
 
 
-def test_no_pairs_are_told_apart_by_boxes_where_all_are_near() -> None:
+def test_boxes_exclude_no_pair_where_all_are_near() -> None:
     rows = np.zeros((10, 4), np.float32)
     chosen = Leaves(prepare(rows, rows, Space(1.0, np.arange(4)[None])))
     chosen.candidates(np.arange(10), None, True, 100)

@@ -17,7 +17,7 @@ def plain(nodes: int, edges: list[tuple[int, int]]) -> list[frozenset[int]]:
 
 @pytest.mark.parametrize("batch", [1, 7, 1000])
 @pytest.mark.parametrize("seed", range(5))
-def test_components_however_edges_arrive(monkeypatch: pytest.MonkeyPatch, seed: int, batch: int) -> None:
+def test_components_for_edges_in_any_order(monkeypatch: pytest.MonkeyPatch, seed: int, batch: int) -> None:
     monkeypatch.setattr(components, "BATCH", batch)
     random = np.random.default_rng(seed)
     edges = random.integers(0, 60, (45, 2))
@@ -30,9 +30,7 @@ def test_components_however_edges_arrive(monkeypatch: pytest.MonkeyPatch, seed: 
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_what_was_joined_stays_so_however_often_edges_are_thinned_out(
-    monkeypatch: pytest.MonkeyPatch, seed: int
-) -> None:
+def test_components_stay_joined_after_edges_are_thinned_out(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     monkeypatch.setattr(components, "BATCH", 1)
     random = np.random.default_rng(seed)
     few = [(0, 5), (2, 9), (1, 5), (3, 9), (2, 6), (7, 8)]

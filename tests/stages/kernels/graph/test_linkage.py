@@ -31,7 +31,7 @@ def distances(count: int, seed: int) -> np.ndarray:
 
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("threshold", [0.05, 0.3, 1.0, 4.0])
-def test_complete_is_what_scipy_calls_so(seed: int, threshold: float) -> None:
+def test_complete_linkage_equals_scipys(seed: int, threshold: float) -> None:
     matrix = distances(40, seed)
     expected = fcluster(linkage(squareform(matrix, checks=False), "complete"), threshold, "distance")
     assert parts(complete(40, *edges(matrix, threshold))) == parts(expected)
@@ -103,7 +103,7 @@ def test_merges_cut_at_a_lesser_threshold_are_its_own(seed: int) -> None:
 
 
 @given(tied, st.integers(0, 3), st.integers(1, 3))
-def test_a_spanning_forest_joins_what_all_edges_join_at_every_threshold(
+def test_a_spanning_forest_gives_the_components_of_all_edges_at_every_threshold(
     values: list[int], threshold: int, times: int
 ) -> None:
     matrix = square(values)

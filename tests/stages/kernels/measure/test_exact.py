@@ -299,7 +299,7 @@ def test_vectors_to_the_last_bit(seed: int, d: int, scale: float, spread: float)
 
 
 @pytest.mark.parametrize("small", [1, 7, 30])
-def test_vectors_however_they_are_cut(monkeypatch: pytest.MonkeyPatch, small: int) -> None:
+def test_vectors_cut_into_any_tiles(monkeypatch: pytest.MonkeyPatch, small: int) -> None:
     a, b = (np.random.default_rng(n).normal(size=(n, 33)).astype(np.float32) for n in (9, 7))
     expected = [looped(x, y, 1.0) for x in a for y in b]
     monkeypatch.setattr(floats, "SMALL", small)
@@ -343,7 +343,7 @@ def test_a_function_is_given_images_and_one_image() -> None:
         (lambda images, image: [0, 1, np.nan], "number or NaN"),
     ],
 )
-def test_what_a_function_gives_is_checked(given: Any, message: str) -> None:
+def test_the_result_of_a_function_is_checked(given: Any, message: str) -> None:
     images = np.zeros((3, 4, 4, 1), np.uint8)
     with pytest.raises(ValueError, match=message):
         UserFunction(given).cross(images, images)
@@ -352,7 +352,7 @@ def test_what_a_function_gives_is_checked(given: Any, message: str) -> None:
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_a_function_may_not_change_what_it_is_given(which: int) -> None:
+def test_a_function_may_not_change_its_input(which: int) -> None:
     def brightened(*given: np.ndarray) -> np.ndarray:
         given[which][...] = 255
         return np.zeros(len(given[0]))

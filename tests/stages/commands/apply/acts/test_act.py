@@ -176,9 +176,7 @@ def test_undo_writes_over_nothing_that_comes_in_between(
 
 
 @pytest.mark.parametrize("action", ["move", "trash", "hardlink", "symlink"])
-def test_a_folder_that_went_meanwhile_is_made_again_for_what_comes_back(
-    action: str, photos: Path, tmp_path: Path
-) -> None:
+def test_a_removed_folder_is_made_again_for_restored_files(action: str, photos: Path, tmp_path: Path) -> None:
     group = {"cluster": 0, "keep": [entry(photos / "a/1.jpg")], "remove": [entry(photos / "b/1.jpg")]}
     odd(photos).unlink()
     _, _, journal = followed(checked({FORMAT: VERSION, "clusters": [group]}, "plan"), action, tmp_path)

@@ -69,7 +69,7 @@ def test_a_name_is_claimed_only_where_it_is_free(kind: str, folder: Folder) -> N
     assert done == ([] if kind == "links" else ["before"])
 
 
-def test_other_errors_of_links_are_told(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_errors_of_links_are_reported(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "link", refuse(errno.EIO))
     with pytest.raises(OSError, match=os.strerror(errno.EIO)):
         folder.claim("a", "b")
@@ -145,7 +145,7 @@ def test_pieces_of_a_file_begin_like_it(
     assert folder.begins_like("piece", folder, "a") == begins
 
 
-def test_what_is_set_aside_is_the_version_that_was_expected(folder: Folder) -> None:
+def test_only_the_expected_version_is_set_aside(folder: Folder) -> None:
     expected = version((folder.path / "a").stat())
     (folder.path / "spare").write_bytes(b"other")
     with pytest.raises(FileExistsError):
@@ -200,7 +200,7 @@ def closed(number: int) -> bool:
     return False
 
 
-def test_what_is_no_file_is_closed_again(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_opened_entry_that_is_not_a_file_is_closed(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder.path / "odd").mkdir()
     numbers: list[int] = []
     opens = os.open
@@ -224,7 +224,7 @@ def test_a_file_that_vanishes_as_it_is_set_aside_is_an_error(folder: Folder, mon
         folder.set_aside("a", "spare", version((folder.path / "a").stat()))
 
 
-def test_a_file_that_goes_back_has_its_name_on_disk_before_the_other_goes(
+def test_a_restored_name_is_on_disk_before_the_other_name_is_removed(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     happened: list[str] = []
@@ -236,7 +236,7 @@ def test_a_file_that_goes_back_has_its_name_on_disk_before_the_other_goes(
     assert happened == ["sync True", "unlink spare"]
 
 
-def test_a_symbolic_link_is_looked_at_itself(folder: Folder) -> None:
+def test_a_symbolic_link_is_not_followed(folder: Folder) -> None:
     (folder.path / "link").symlink_to("nowhere")
     found = folder.stat("link")
     assert found
@@ -250,9 +250,7 @@ def test_a_symbolic_link_is_claimed_as_such(folder: Folder) -> None:
     assert (folder.path / "b").is_symlink()
 
 
-def test_an_error_of_the_rename_that_spares_other_files_is_told(
-    folder: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_of_the_exclusive_rename_is_reported(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     class Broken:
         @staticmethod
         def renameat2(*given: Any) -> int:

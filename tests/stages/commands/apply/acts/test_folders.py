@@ -27,7 +27,7 @@ def test_folders_are_made_and_taken_away_while_they_are_empty(tmp_path: Path) ->
         os.fstat(again.descriptor)
 
 
-def test_what_is_new_is_synced_at_once_and_what_is_stale_when_asked_or_in_the_end(
+def test_new_names_are_synced_at_once_and_stale_names_on_request_or_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[Path] = []
@@ -79,7 +79,7 @@ def test_only_folders_are_opened_as_such(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["link", "file"])
-def test_what_comes_where_a_folder_is_made_is_not_opened(
+def test_an_entry_that_appears_where_a_folder_is_made_is_not_opened(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "precious").mkdir()

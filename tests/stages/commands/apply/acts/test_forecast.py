@@ -100,7 +100,7 @@ def test_a_trash_that_takes_nothing_is_no_matter_to_other_acts_and_to_the_finder
             looked("trash", None, photos)
 
 
-def test_a_file_where_a_folder_is_wanted_is_foreseen_whatever_its_mode(
+def test_a_file_in_place_of_a_folder_is_foreseen_for_every_mode(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "moved").touch()

@@ -81,7 +81,7 @@ def test_a_keeper_that_was_changed_in_between_replaces_nothing(
     assert not leftovers(tmp_path)
 
 
-def test_a_link_that_is_gone_as_soon_as_it_is_made_replaces_nothing(
+def test_a_link_that_vanishes_at_once_replaces_no_file(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     link = os.link
@@ -136,7 +136,7 @@ def test_a_clone_has_the_mode_time_and_owner_of_the_file_that_it_replaces(photos
         (errno.EIO, os.strerror(errno.EIO)),
     ],
 )
-def test_a_clone_that_cannot_be_made_is_told(
+def test_a_failed_clone_is_reported(
     number: int, said: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(source: int, target: int) -> None:
@@ -159,7 +159,7 @@ def test_a_clone_is_asked_of_the_target(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize("action", LINKS)
-def test_where_a_disk_fails_the_file_itself_comes_back(
+def test_where_a_disk_fails_the_file_itself_is_restored(
     action: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither a copy of the keeper nor the clone takes the file's place."""
@@ -205,7 +205,7 @@ def test_a_file_that_was_put_back_by_hand_needs_nothing(action: str, photos: Pat
 
 
 @pytest.mark.parametrize("action", ["hardlink", "symlink"])
-def test_a_link_that_is_gone_is_no_hindrance(action: str, photos: Path, tmp_path: Path) -> None:
+def test_undo_does_not_need_the_link(action: str, photos: Path, tmp_path: Path) -> None:
     _, remove, _, journal = linked(photos, tmp_path, action)
     remove.unlink()
     assert undone(journal).done == 1
@@ -213,7 +213,7 @@ def test_a_link_that_is_gone_is_no_hindrance(action: str, photos: Path, tmp_path
 
 
 @pytest.mark.parametrize("action", ["hardlink", "symlink"])
-def test_another_file_in_place_of_the_link_stays(action: str, photos: Path, tmp_path: Path) -> None:
+def test_another_file_in_place_of_the_link_is_kept(action: str, photos: Path, tmp_path: Path) -> None:
     _, remove, _, journal = linked(photos, tmp_path, action)
     remove.unlink()
     remove.write_bytes(b"other")
@@ -223,7 +223,7 @@ def test_another_file_in_place_of_the_link_stays(action: str, photos: Path, tmp_
 
 
 @pytest.mark.parametrize("how", ["gone", "changed", "changed while it is copied"])
-def test_without_the_bytes_of_its_keeper_nothing_comes_back(
+def test_without_the_bytes_of_its_keeper_no_file_is_restored(
     how: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep, remove, _, journal = linked(photos, tmp_path, "symlink")
@@ -249,7 +249,7 @@ def test_a_copy_that_was_begun_is_made_anew(content: bytes, photos: Path, tmp_pa
 
 
 @pytest.mark.parametrize("ending", ["", NEW])
-def test_another_file_under_a_temporary_name_stays(ending: str, photos: Path, tmp_path: Path) -> None:
+def test_another_file_under_a_temporary_name_is_kept(ending: str, photos: Path, tmp_path: Path) -> None:
     _, _, spare, journal = linked(photos, tmp_path, "symlink")
     other = spare.with_name(spare.name + ending)
     other.write_bytes(b"the only copy")
@@ -258,7 +258,7 @@ def test_another_file_under_a_temporary_name_stays(ending: str, photos: Path, tm
 
 
 @pytest.mark.parametrize("action", ["hardlink", "symlink"])
-def test_a_link_that_was_set_aside_before_goes(action: str, photos: Path, tmp_path: Path) -> None:
+def test_a_link_that_was_set_aside_before_is_removed(action: str, photos: Path, tmp_path: Path) -> None:
     """`undo` was killed after renaming the link to its temporary name; another link may have taken the link's place."""
     _, remove, spare, journal = linked(photos, tmp_path, action)
     os.link(remove, spare.with_name(spare.name + NEW), follow_symlinks=False)
@@ -274,7 +274,7 @@ def test_a_journal_without_tags_is_followed(photos: Path, tmp_path: Path) -> Non
     assert not remove.is_symlink()
 
 
-def test_what_cannot_be_looked_at_is_no_link_and_no_beginning(photos: Path, tmp_path: Path) -> None:
+def test_an_unreadable_entry_is_neither_a_link_nor_a_partial_copy(photos: Path, tmp_path: Path) -> None:
     keep, remove, spare, journal = linked(photos, tmp_path, "hardlink")
     keep.unlink()
     with Folders() as folders:

@@ -103,7 +103,7 @@ def test_a_file_that_can_be_renamed_to_another_folder_is_not_taken_for_one_on_an
     assert moving._renamed(target, source, "a") is False
 
 
-def test_other_errors_of_links_and_renames_are_told(
+def test_other_errors_of_links_and_renames_are_reported(
     ways: tuple[Folder, Folder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, target = ways
@@ -116,9 +116,7 @@ def test_other_errors_of_links_and_renames_are_told(
         assert not list(target.path.iterdir())
 
 
-def test_a_copy_that_is_not_what_was_written_is_removed(
-    ways: tuple[Folder, Folder], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_copy_with_wrong_bytes_is_removed(ways: tuple[Folder, Folder], monkeypatch: pytest.MonkeyPatch) -> None:
     source, target = ways
     monkeypatch.setattr(os, "link", refuse(errno.EXDEV))
     monkeypatch.setattr(shutil, "copyfileobj", lambda source, target, size: target.write(b"torn"))
@@ -178,7 +176,7 @@ def moved(photos: Path, tmp_path: Path, action: str = "move") -> tuple[Path, Pat
 
 
 @pytest.mark.parametrize("foreign", [False, True])
-def test_a_file_whose_new_name_fails_goes_back(
+def test_a_file_whose_new_name_fails_is_put_back(
     foreign: bool, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another file may have taken the new name: this file stays."""
@@ -199,7 +197,7 @@ def test_a_file_whose_new_name_fails_goes_back(
     assert not leftovers(tmp_path)
 
 
-def test_without_links_a_source_is_gone_from_the_disk_before_its_copy_is_renamed(
+def test_without_links_a_source_is_removed_on_disk_before_its_copy_is_renamed(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither disk has hard links, and no link reaches from one disk to the other."""
@@ -222,7 +220,7 @@ def test_without_links_a_source_is_gone_from_the_disk_before_its_copy_is_renamed
 
 
 @pytest.mark.parametrize("with_its_folder", [False, True])
-def test_a_moved_file_that_is_changed_is_told_of(with_its_folder: bool, photos: Path, tmp_path: Path) -> None:
+def test_a_changed_moved_file_is_reported(with_its_folder: bool, photos: Path, tmp_path: Path) -> None:
     """The file is reported even if its old folder is gone."""
     remove, to, _, _, journal = moved(photos, tmp_path)
     shutil.rmtree(to.parent) if with_its_folder else to.write_bytes(b"else")
@@ -278,7 +276,7 @@ def test_both_names_of_a_moved_file_stay_while_another_file_has_its_old_name(pho
     assert remove.read_bytes() == b"other"
 
 
-def test_a_new_name_whose_removal_was_lost_in_a_power_cut_goes(photos: Path, tmp_path: Path) -> None:
+def test_a_new_name_whose_removal_was_lost_in_a_power_cut_is_removed(photos: Path, tmp_path: Path) -> None:
     remove, to, spare, _, journal = moved(photos, tmp_path)
     os.link(to, spare)
     assert undone(journal).done == 1
@@ -287,7 +285,7 @@ def test_a_new_name_whose_removal_was_lost_in_a_power_cut_goes(photos: Path, tmp
 
 
 @pytest.mark.parametrize("content", [None, b"same", b"other"])
-def test_another_file_under_the_new_name_stays(content: bytes | None, photos: Path, tmp_path: Path) -> None:
+def test_another_file_under_the_new_name_is_kept(content: bytes | None, photos: Path, tmp_path: Path) -> None:
     """The moved file is still beside its old name, since the move was interrupted earlier."""
     remove, to, spare, _, journal = moved(photos, tmp_path)
     to.rename(spare)
@@ -298,7 +296,7 @@ def test_another_file_under_the_new_name_stays(content: bytes | None, photos: Pa
     assert (to.read_bytes() if to.exists() else None) == content
 
 
-def test_another_file_under_the_temporary_name_stays(photos: Path, tmp_path: Path) -> None:
+def test_another_file_under_the_temporary_name_is_kept(photos: Path, tmp_path: Path) -> None:
     remove, to, _, aside, journal = moved(photos, tmp_path)
     to.rename(remove)
     aside.write_bytes(b"other")

@@ -11,7 +11,9 @@ from tests.stages.commands.apply.acting import followed, one, state, undone
 
 @pytest.mark.parametrize("name", ["x" * 251 + ".jpg", "ä" * 125 + "x.jpg", "日" * 83 + ".jpeg", "x." + "y" * 253])
 @pytest.mark.parametrize("action", ["trash", "move"])
-def test_names_of_the_greatest_length_go_and_come_back(action: str, name: str, photos: Path, tmp_path: Path) -> None:
+def test_names_of_the_greatest_length_are_moved_and_restored(
+    action: str, name: str, photos: Path, tmp_path: Path
+) -> None:
     """A file with such a name goes to the trash, or to a folder that already has a file of the same name."""
     keep, remove = photos / "a/1.jpg", photos / "b" / name
     shutil.copy(keep, remove)

@@ -49,7 +49,7 @@ def entry(path: Path, before: bytes | None) -> dict[str, Any]:
     ],
 )
 @pytest.mark.parametrize("existed", [True, False])
-def test_whatever_is_left_the_old_sidecar_comes_back(
+def test_the_old_sidecar_is_restored_from_any_state(
     existed: bool, there: bytes | None, spare: bytes | None, new: bytes | None, tmp_path: Path
 ) -> None:
     if not existed and (there == BEFORE or spare is not None):
@@ -83,7 +83,7 @@ def test_files_of_others_stay(existed: bool, tmp_path: Path) -> None:
     assert sorted(each.read_bytes() for each in tmp_path.iterdir()) == [b"an edit", b"foreign", b"foreign, too"]
 
 
-def test_a_folder_that_is_gone_is_made_only_for_a_sidecar_that_was_there(tmp_path: Path) -> None:
+def test_a_missing_folder_is_made_only_for_a_sidecar_that_existed(tmp_path: Path) -> None:
     path = tmp_path / "gone" / "x.xmp"
     for before in (None, BEFORE):
         with Folders() as folders:

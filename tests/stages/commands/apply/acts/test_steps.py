@@ -31,7 +31,7 @@ from tests.stages.commands.apply.acting import (
 pytestmark = pytest.mark.usefixtures("reflinks")
 
 
-def test_a_moved_file_and_all_folders_above_it_are_on_disk_before_its_source_goes(
+def test_a_moved_file_and_all_folders_above_it_are_on_disk_before_its_source_is_removed(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     remove = photos / "b/1.jpg"
@@ -52,7 +52,7 @@ def test_a_moved_file_and_all_folders_above_it_are_on_disk_before_its_source_goe
     assert after.index(f"sync {target}") < next(n for n, what in enumerate(after) if what.startswith("unlink "))
 
 
-def test_a_copy_on_another_disk_is_on_disk_before_its_source_goes(
+def test_a_copy_on_another_disk_is_on_disk_before_its_source_is_removed(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other_disk(monkeypatch)
@@ -67,7 +67,7 @@ def test_a_copy_on_another_disk_is_on_disk_before_its_source_goes(
 
 
 @pytest.mark.parametrize("action", ["hardlink", "symlink", "reflink"])
-def test_a_link_is_on_disk_before_the_file_goes(
+def test_a_link_is_on_disk_before_the_file_is_removed(
     action: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     remove = photos / "b/1.jpg"
@@ -80,7 +80,7 @@ def test_a_link_is_on_disk_before_the_file_goes(
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_where_a_disk_fails_to_sync_nothing_goes(
+def test_where_a_disk_fails_to_sync_no_file_is_removed(
     action: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = state(photos)
@@ -119,7 +119,7 @@ def test_file_systems_that_sync_no_folder_are_none_that_fail(
 
 @pytest.mark.parametrize("step", ["lift", "drop", "name", "clear"])
 @pytest.mark.parametrize("action", ACTIONS)
-def test_an_interrupt_puts_back_what_was_begun(
+def test_an_interrupt_puts_back_files_of_unfinished_acts(
     action: str, step: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = state(photos)
@@ -143,7 +143,7 @@ def test_an_interrupt_puts_back_what_was_begun(
         assert undone(tmp_path / f"{action}.jsonl") == Tally()
 
 
-def test_temporary_names_are_gone_from_the_disk_before_an_act_counts_as_failed(
+def test_temporary_names_are_removed_on_disk_before_an_act_counts_as_failed(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: Any) -> None:
@@ -160,7 +160,7 @@ def test_temporary_names_are_gone_from_the_disk_before_an_act_counts_as_failed(
     assert f"sync {photos}/b" in happened[gone : happened.index("end")]
 
 
-def test_what_comes_back_from_another_disk_has_its_name_on_disk_before_the_moved_file_goes(
+def test_a_file_restored_from_another_disk_has_its_name_on_disk_before_the_moved_file_is_removed(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other_disk(monkeypatch)
@@ -173,7 +173,7 @@ def test_what_comes_back_from_another_disk_has_its_name_on_disk_before_the_moved
     assert f"sync {remove.parent}" in happened[copied:gone]
 
 
-def test_temporary_names_that_cannot_be_removed_are_told_of(
+def test_temporary_names_that_cannot_be_removed_are_reported(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, _, journal = followed(one(photos / "a/1.jpg", photos / "b/1.jpg"), "move", tmp_path)
@@ -185,7 +185,7 @@ def test_temporary_names_that_cannot_be_removed_are_told_of(
     assert list(undone(journal).refused) == ["Input/output error"]
 
 
-def test_a_disk_that_fails_is_no_reason_for_what_failed_before(
+def test_a_failing_disk_is_not_the_reason_of_earlier_failures(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = checked(plan_for(photos), "plan")

@@ -35,7 +35,7 @@ def disk(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_file_goes_to_the_users_trash_where_that_is_on_its_disk(photos: Path, tmp_path: Path) -> None:
+def test_a_file_is_moved_to_the_users_trash_on_its_disk(photos: Path, tmp_path: Path) -> None:
     assert trash_for(photos / "a/1.jpg") == tmp_path / "data/Trash"
     followed(checked(plan_for(photos), "plan"), "trash", tmp_path)
     notes = {path.name: path.read_text().splitlines() for path in (tmp_path / "data/Trash/info").iterdir()}
@@ -114,7 +114,7 @@ def test_a_note_that_comes_in_between_is_not_written_over(
     assert state(photos) == before
 
 
-def test_an_emptied_trash_is_told_and_what_was_taken_out_by_hand_is_fine(photos: Path, tmp_path: Path) -> None:
+def test_an_emptied_trash_is_reported_and_files_restored_by_hand_are_accepted(photos: Path, tmp_path: Path) -> None:
     _, _, journal = followed(checked(plan_for(photos), "plan"), "trash", tmp_path)
     home = tmp_path / "data/Trash"
     (home / "files/y.jpg").rename(photos / "c/y.jpg")
@@ -206,14 +206,14 @@ def test_without_its_trash_a_file_that_is_back_needs_nothing(photos: Path, tmp_p
     assert undone(journal).ok
 
 
-def test_the_note_of_a_file_that_stays_in_the_trash_stays(photos: Path, tmp_path: Path) -> None:
+def test_the_note_of_a_file_in_the_trash_is_kept(photos: Path, tmp_path: Path) -> None:
     _, place, note, journal = trashed(photos, tmp_path)
     place.write_bytes(b"else")
     assert not undone(journal).ok
     assert note.exists()
 
 
-def test_the_note_of_another_file_stays(photos: Path, tmp_path: Path) -> None:
+def test_the_note_of_another_file_is_kept(photos: Path, tmp_path: Path) -> None:
     remove, place, note, journal = trashed(photos, tmp_path)
     place.rename(remove)
     note.write_text("[Trash Info]\nPath=/somebody/else.jpg\n")
@@ -221,7 +221,7 @@ def test_the_note_of_another_file_stays(photos: Path, tmp_path: Path) -> None:
     assert note.exists()
 
 
-def test_notes_are_read_whatever_is_in_them(photos: Path, tmp_path: Path) -> None:
+def test_notes_with_any_content_are_read(photos: Path, tmp_path: Path) -> None:
     """A name that is not UTF-8, percent signs, no note at all, and the empty note that a killed command leaves."""
     _, _, note, journal = trashed(photos, tmp_path)
     act = trash.ToTrash(read_journal(journal).acts[0], Folders())
