@@ -2,7 +2,7 @@
 
 Two kinds of files belong to an image: its companions, which the run recorded, and files in the same folder whose names
 equal the image's name up to the first dot, as in a WebDataset sample. A file that belongs only to removed images is
-removed, too. A hard link takes no space, but whoever changes the result in place also changes the source."""
+removed, too. A hard link takes no space, but a change of the result in place also changes the source."""
 
 from __future__ import annotations
 
