@@ -9,7 +9,7 @@ import functools
 from pipeline.machine.late_pandas import import_pandas_late
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-"""glibc's parameters of mallopt: idle bytes to keep in a heap, and the least size to map from the system."""
+"""Numbers of glibc's parameters of mallopt: free bytes that a heap keeps, and the size from which memory is mapped."""
 TRIM_BYTES, MMAP_BYTES = 1 << 27, 1 << 25
 
 
@@ -17,7 +17,7 @@ TRIM_BYTES, MMAP_BYTES = 1 << 27, 1 << 25
 def prepare() -> object:
     """Limit BLAS and OpenMP to one thread in this process: tasks run in parallel.
 
-    The limit overrides the environment and lasts as long as the process: parallel tasks share the limit. glibc is set
+    The limit overrides the environment, and holds for the whole process until its end. glibc is set
     to keep freed memory for the next task. Dask's nannies make glibc return memory at once, which costs a task up to a
     quarter of its time. Returns the limit, which must stay referenced."""
     import threadpoolctl

@@ -75,7 +75,7 @@ class PastArtifacts:
 def combinations(versions: Sequence[Sequence[PastArtifact]], made: int) -> Iterator[Sequence[PastArtifact]]:
     """Yield choices of one version per input.
 
-    The first choice has, of each input, the latest version that is not newer than `made`."""
+    The first choice takes, for each input, the latest version that is not newer than `made`."""
     older = [next((each for each in some if each.mtime_ns <= made), None) for some in versions]
     if all(older):
         yield [each for each in older if each]

@@ -37,7 +37,7 @@ PARTS = 1 << 12
 
 
 class Verdict(NamedTuple):
-    """A current artifact's receipt, or the reason and the call to make the artifact."""
+    """A call, with the receipt if its artifact is current, else with the reason why the task must run."""
 
     call: Call
     receipt: Receipt | None = None
@@ -87,12 +87,12 @@ class Resolver:
         distrust = self._stale_rows(node, name)
         if distrust or node.stage.reuse.retry(record.summary, call.context.params):
             forced = call._replace(forced=True, distrust=frozenset(distrust))
-            reason = f"input changed: {len(distrust)} with equal size and time" if distrust else "errors to try again"
+            reason = f"input changed, with equal size and time: {len(distrust)}" if distrust else "errors to try again"
             return Verdict(self._with_earlier(node, forced), None, reason)
         return Verdict(call, Receipt(name, record.content, record.rows, record.summary))
 
     def foreseen(self, node: Node, verdict: Verdict) -> Receipt:
-        """Return the receipt that publishing a source's table will give."""
+        """Return the receipt of a source's task, as publishing the table will give it."""
         table = self.plan.sources[node.address]
         name = artifact_name(node.task.key, verdict.call.fingerprint, node.task.filename)
         return Receipt(name, {**(verdict.call.content or {})} | {SUMMARY: digest({})[:32]}, table.num_rows)
@@ -144,7 +144,7 @@ class Resolver:
 
     def _current(self, node: Node, call: Call, name: str) -> Record | None:
         """Return the record of the task's artifact with this fingerprint, if any."""
-        if name not in self.footers.names(node.stage.name):  # faster than the exception
+        if name not in self.footers.names(node.stage.name):  # faster than catching the exception of a missing file
             return None
         with contextlib.suppress(ArtifactDamaged):
             record = self.footers.record(node.stage.name, name, node.task.key)

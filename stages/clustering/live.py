@@ -1,10 +1,10 @@
 """Decide which of several folders is in use, and which is a backup.
 
-A picture counts for a folder if no other folder holds a file of the picture that is as good by the earlier keeper
-rules. A picture without a copy counts for its folder; a picture with worse copies counts for the folder of the best
-file; a picture with equal copies in two folders counts for no folder. Of two folders, the folder with more counted
-pictures is in use. For nested folders, the outermost folders in which the paths differ are compared, including all
-subfolders, since a backup repeats the folders of its source."""
+A picture counts for the folder with its best file, judged by the keeper rules before `live`. A picture without a copy
+counts for its folder; a picture with worse copies counts for the folder of the best file; a picture with equal copies
+in two folders counts for no folder. Of two folders, the folder with more counted pictures is in use. For nested
+folders, the outermost folders in which the paths differ are compared, including all subfolders, since a backup repeats
+the folders of its source."""
 
 from __future__ import annotations
 
@@ -94,8 +94,8 @@ def _below(own: Mapping[str, int]) -> Counter[str]:
 def _keys(folders: Sequence[str], own: Mapping[str, int], totals: Mapping[str, int]) -> list[tuple[int, ...]]:
     """Return the sort key of each folder, equal for folders that tie.
 
-    Folders are split into parts by the first name in which their paths differ, and each part again by the next name.
-    Parts with equal numbers of pictures are not split further: all of their folders tie."""
+    The folders are grouped by the first name in their paths that differs, and each group again by the next name.
+    Groups with equal numbers of pictures are not divided further: all of their folders tie."""
     keys: dict[str, tuple[int, ...]] = dict.fromkeys(folders, ())
 
     def rank(group: Sequence[str], depth: int) -> None:
@@ -103,7 +103,7 @@ def _keys(folders: Sequence[str], own: Mapping[str, int], totals: Mapping[str, i
         for folder in group:
             names = folder.split("/")
             parts.setdefault("/".join(names[:depth]) if len(names) >= depth else f"{folder}/", []).append(folder)
-        # The group's own folder, if compared, counts without its subfolders.
+        # the folder around the group, if compared, counts without its subfolders
         counts = {part: own.get(part[:-1], 0) if part.endswith("/") else totals.get(part, 0) for part in parts}
         ties = Counter(counts.values())
         for part, members in parts.items():

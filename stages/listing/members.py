@@ -1,7 +1,7 @@
 """List the members of tar and zip files, without reading the members.
 
-A damaged container yields the members before the damage, then a member without a name that stands for the container
-and has the problem."""
+Of a damaged container, the members before the damage are listed, then a member without a name, which stands for the
+container and records the damage."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Member(NamedTuple):
     size    in bytes
     kind    kind of the member's location
     at      numbers of the location; see `stages.decoding.location`
-    values  values beside the image, one for each name in `scan.columns`; empty without such names"""
+    values  further values of the image in the container, one for each name in `scan.columns`; empty without names"""
 
     name: bytes
     size: int

@@ -1,4 +1,4 @@
-"""Store the files found as columns, some hundred bytes per file."""
+"""Store the list of found files in columns, at some hundred bytes per file."""
 
 from __future__ import annotations
 

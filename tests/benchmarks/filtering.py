@@ -1,4 +1,4 @@
-"""Measure how fast containers are rewritten without a tenth of their images, against copies of the same files.
+"""Measure how long rewriting a container without a tenth of its images takes, against copying the file.
 
     python -m tests.benchmarks.filtering [--members 20000] [--rounds 3]
 
@@ -26,7 +26,7 @@ from stages.filtering.rewriting import current_stamp, write_container
 from tests.stages.packing import pack
 
 SIZES = {"small": (500, 1), "large": (100_000, 50)}
-"""Bytes of a member, and the number by which the number of members is divided."""
+"""Of each set: the bytes of a member, and the divisor of `--members` that gives the number of members."""
 GONE = 10
 ROWS = 100
 """Rows of a row group, as in files of images that Hugging Face's `datasets` writes."""

@@ -77,7 +77,7 @@ def test_the_files_of_difpy(project: Project, capsys: pytest.CaptureFixture[str]
     assert sorted(lower) == sorted(clusters.loc[~clusters["keeper"], "path"])
     (copy,) = results[str(project.folder / "images" / "1.png")]
     mse = clusters.loc[clusters["path"] == copy[0], "mse_to_keeper"].iloc[0]
-    assert copy[1] == pytest.approx(mse / 3), "by values, not by pixels"
+    assert copy[1] == pytest.approx(mse / 3), "difPy divides by pixels, this program by values"
     assert stats["total_files"] == 7
     assert stats["invalid_files"]["count"] == 1
     assert main(["export", str(project.yaml), "--format", "difpy"]) == 2
@@ -144,7 +144,7 @@ def test_turns_references_and_names_that_a_dataset_of_fiftyone_cannot_hold(
     }
     for name, other, turn in (("1.png", "turned.png", 270), ("turned.png", "1.png", 90)):
         (label,) = [each for each in by_name[name]["matches"]["classifications"] if Path(each["label"]).name == other]
-        assert label["rotation"] == turn, "what the other is to be turned by, counter-clockwise"
+        assert label["rotation"] == turn, "the counter-clockwise angle by which the other image is turned to match"
 
 
 def test_mirrored_images_are_marked_in_every_format(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -206,7 +206,7 @@ def test_a_file_written_in_the_same_instant_is_seen(project: Project, monkeypatc
     os.utime(path, ns=(young, young))
     assert project.run() == 0
     assert project.decoded() == 1
-    assert "input changed: 1 with equal size and time" in project.reasons().values()
+    assert "input changed, with equal size and time: 1" in project.reasons().values()
     assert_equal_to_a_fresh_run(project)
 
 

@@ -276,7 +276,7 @@ def test_a_spoilt_list_of_racy_files_has_all_files_compared(
     path = project.run_folder / RACY_LIST
     os.mkfifo(path) if text is None else path.write_text(text)
     assert main(["explain", str(project.yaml)]) == 0
-    assert "input changed: 1 with equal size and time" in capsys.readouterr().out
+    assert "input changed, with equal size and time: 1" in capsys.readouterr().out
     caplog.clear()
     assert project.run() == 0
     assert [record.getMessage().split(":")[0] for record in caplog.records] == [f"{path} is damaged"]

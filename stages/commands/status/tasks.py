@@ -15,7 +15,7 @@ SOURCE = "scan"
 def rows(found: Explanation) -> dict[str, dict[str, Any]]:
     """Return counts of tasks by stage: all, up to date (`current`), to run.
 
-    With two sets, stages whose tasks each belong to one set also have the counts by set, under `sets`."""
+    With two sets, a stage in which each task belongs to one set also has the counts by set, under `sets`."""
     current = Counter(stage for stage, _ in found.current)
     by_stage = {stage: _row(tasks, current[stage]) for stage, tasks in found.plan.stages().items()}
     total, done = Counter[tuple[str, str]](), Counter[tuple[str, str]]()

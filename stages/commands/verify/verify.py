@@ -105,7 +105,10 @@ def _check_rows(run: Recorded, file: ArtifactFile, rows: Rows, last: int, check:
         (~known, "paths of two readable images of these blocks"),
         (known & (a >= b), "path_a before path_b"),
         ((keys >= 0) & (keys <= before[:-1]), "rows in order, and one row for each pair"),
-        (known & ~firsts & (run.images.representative[b] != a), "a row of the first of identical images"),
+        (
+            known & ~firsts & (run.images.representative[b] != a),
+            "a row of the first image of each group of identical images",
+        ),
         (known & ~truth.recorded, "no match"),
         (known & truth.recorded & ~right, None),
     ]

@@ -66,7 +66,7 @@ class Hamming:
         return ["path", *compared_hashes(comparison.turns)]
 
     def compared(self, images: BlockImages) -> Compared:
-        """Return the images with the bits of their hashes as points, 0 or 1, uint8 (n, turns, bits)."""
+        """Return the images for comparison; points are the bits of hashes, 0 or 1, uint8 (n, turns, bits)."""
         whole = np.stack([self._unpacked(images.rows, name) for name in compared_hashes(self._turns)], axis=1)
         vectors = whole.reshape(len(whole), self._turns * whole.shape[2]).astype(np.float32)
         return Compared(vectors, lambda positions: (whole, positions))

@@ -1,9 +1,10 @@
 """Find the directions along which the vectors of a block pair differ most.
 
 Projecting on orthonormal directions never increases a distance, so distances along a few directions are lower bounds.
-The choice of directions changes only how many pairs pass; the directions are computed from samples of the vectors
-(`keys.py`). Directions computed in float64 are orthonormal up to rounding: for a matrix Q of such directions, |Qx|² is
-at most (1 + f)|x|², where f is the Frobenius norm of QQᵀ - 1. `stretch` is 1 + f, with room for the rounding of f."""
+The choice of directions affects only speed: how many pairs pass the bound and are measured. The directions are computed
+from samples of the vectors (`keys.py`). Directions computed in float64 are orthonormal up to rounding: for a matrix Q of
+such directions, |Qx|² is at most (1 + f)|x|², where f is the Frobenius norm of QQᵀ - 1. `stretch` is 1 + f, with room
+for the rounding of f."""
 
 from __future__ import annotations
 
@@ -21,8 +22,8 @@ FURTHER = 16
 photographs passes."""
 DIRECTIONS = LEADING + FURTHER
 WIDE = 128
-"""Number of directions for long vectors if many pairs are near along DIRECTIONS. Of pairs of vectors with 1,024 entries
-and a cosine of 0.9 or less, a ninth passes."""
+"""Number of directions for long vectors if many pairs are near along DIRECTIONS. Of the pairs with a cosine of 0.9 or
+less, a ninth passes, for vectors of 1,024 entries."""
 ROUNDS = 3
 ENTRIES = 1 << 18
 """Number of entries that are projected together, as float64: few enough to stay in the cache."""
@@ -34,7 +35,7 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Projections:
-    """Vectors of one side along the leading directions; objects compare by identity.
+    """The vectors of one block, projected on the directions; an object equals only itself.
 
     rows  float32 (n, DIRECTIONS), or (n, WIDE)
     norm  the largest norm of a vector, before or after the centre is subtracted; no projection is longer, and rounding

@@ -1,4 +1,4 @@
-"""Threads of this process run calls like every other executor."""
+"""`ThreadsExecutor` runs calls in threads of this process, and behaves like the other executors."""
 
 from __future__ import annotations
 

@@ -224,7 +224,7 @@ def test_racy_rows_are_rechecked_and_only_wrong_rows_made_again(folder: Path, mo
     with resolver.footers:
         found = verdicts(resolver)
         assert asked == [["one", "two"]]
-        assert found["letters/w00"].reason == "input changed: 1 with equal size and time"
+        assert found["letters/w00"].reason == "input changed, with equal size and time: 1"
         assert (found["letters/w00"].call.forced, found["letters/w00"].call.distrust) == (True, {"two"})
         assert found["letters/w01"].receipt is not None
         resolver.racy = {("words", "w00"): ["one"]}

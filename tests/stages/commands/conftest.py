@@ -1,4 +1,4 @@
-"""Runs of these tests draw no charts."""
+"""Runs of `fast-diff` in these tests draw charts only in modules that are marked `drawn`."""
 
 from tests.end_to_end.conftest import charts_where_marked
 

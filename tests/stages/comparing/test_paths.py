@@ -1,4 +1,4 @@
-"""Rows found by path: the cost of reading one of many tables does not depend on the number of wanted paths."""
+"""Find rows by path: with many tables, the cost of a table does not grow with the number of wanted paths."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""`verify` computes keepers by its own code, which must agree with the stage on images of every kind."""
+"""`verify` chooses keepers by its own code; the stage `cluster` must choose the same for images of every kind."""
 
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -33,7 +33,7 @@ RULES: list[list[Any]] = [
 
 
 def library(seed: int, count: int = 120) -> pa.Table:
-    """Return images with random facts from few values, so that every rule often ties."""
+    """Return images whose facts are drawn from a few values each, so that images often tie under every rule."""
     random = np.random.default_rng(seed)
 
     def any_of(*values: Any) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Every metric against a loop over Python numbers; and errors of invalid functions and hashes."""
+"""Compare every metric with a loop over Python numbers, and check the errors of invalid functions and hashes."""
 
 import math
 import re
@@ -49,15 +49,14 @@ def brighter(image: np.ndarray) -> str:
 
 
 def cells(images: np.ndarray) -> np.ndarray:
-    """Return five numbers of an image, none whole, that change when the image is turned; sums of few values, in
-    integers."""
+    """Return five fractions of an image that change when the image is turned: integer sums of few values, divided."""
     sums = images.astype(np.int64).sum(axis=3)
     columns = [sums[:, :4, :4], sums[:, :3, 2:], sums[:, 5:, 5:], sums[:, 1:2], sums[:, 7:]]
     return np.stack([column.sum(axis=(1, 2)) for column in columns], axis=1).astype(np.float32) / np.float32(37) + 1
 
 
 def largest(images: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """Return the largest difference of a value."""
+    """Return, for each of `images`, the largest difference between one of its values and the same value of `image`."""
     return np.abs(images.astype(int) - image).max(axis=(1, 2, 3))
 
 
@@ -68,7 +67,7 @@ def lopsided(images: np.ndarray, image: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Case:
-    """A metric and its simplest reference: the distance of two images, a as stored and b turned."""
+    """Parameters of a metric, and a plain function with the same distance of image a and of image b in a turn."""
 
     params: dict[str, Any]
     plain: Callable[[np.ndarray, np.ndarray], float]
@@ -86,7 +85,7 @@ _distances: dict[tuple[Callable[..., float], bytes, bytes], float] = {}
 
 
 def bits_apart(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the number of differing bits of the shifted images' hashes."""
+    """Return the number of differing bits of two images' hashes; values are shifted right by 4 bits before."""
     return float(bin(int(brighter(a >> 4), 16) ^ int(brighter(b >> 4), 16)).count("1"))
 
 
@@ -181,7 +180,7 @@ def computed(blocks: Sequence[Artifacts], params: pairs.Params) -> MemoryArtifac
 def rows_of(table: pa.Table) -> list[Row]:
     names = ("path_a", "path_b", "distance", "rotation", "turns", "measured")
     assert [name for name in table.schema.names if name != "mirrored"] == [*names, "borderline"]
-    assert not any(table["borderline"].to_pylist())  # the tolerance of other metrics is unknown
+    assert not any(table["borderline"].to_pylist())  # only `mse` has a known tolerance
     return list(zip(*(table[name].to_pylist() for name in names), strict=True))
 
 
@@ -232,7 +231,7 @@ def test_every_pair_against_a_plain_loop(name: str, rotations: bool, mirror: boo
 @pytest.mark.quick(3)
 @pairwise(same_hash=("compare", "zero", "skip"), rotations=(True, False), mirror=(True, False), name=tuple(CASES))
 def test_rules_and_copies(name: str, rotations: bool, mirror: bool, same_hash: str) -> None:
-    """Rows that `identical: group` represents equal the rows of `identical: all`, in either order of images."""
+    """Expanding the rows of `identical: group` gives the rows of `identical: all`, whichever block comes first."""
     case, first, second = CASES[name], pictures(3, "f"), pictures(3, "s")[3:]
     for same, threshold in (("any", case.thresholds[1]), ("aspect", None)):
         rules = {"rotations": rotations, "same_hash": same_hash, "same": same, "threshold": threshold}
@@ -261,7 +260,7 @@ def test_rules_and_copies(name: str, rotations: bool, mirror: bool, same_hash: s
 
 @pytest.mark.parametrize("name", CASES)
 def test_copies_cost_a_row_each(name: str) -> None:
-    """One row a copy, not one row a pair of copies, for every metric."""
+    """For every metric, copies cost one row for each copy, not one row for each pair of copies."""
     page = random_picture(np.random.default_rng(1), SHAPE)
     params = pairs.Params(**CASES[name].params, threshold=CASES[name].thresholds[1])
     artifact = computed([block([Picture(f"{n:03}", page) for n in range(60)], "a", params)], params)
