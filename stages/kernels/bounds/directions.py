@@ -2,9 +2,9 @@
 
 Projecting on orthonormal directions never increases a distance, so distances along a few directions are lower bounds.
 The choice of directions affects only speed: how many pairs pass the bound and are measured. The directions are computed
-from samples of the vectors (`keys.py`). Directions computed in float64 are orthonormal up to rounding: for a matrix Q of
-such directions, |Qx|² is at most (1 + f)|x|², where f is the Frobenius norm of QQᵀ - 1. `stretch` is 1 + f, with room
-for the rounding of f."""
+from samples of the vectors (`keys.py`). Directions computed in float64 are orthonormal up to rounding: for a matrix Q
+of such directions, |Qx|² is at most (1 + f)|x|², where f is the Frobenius norm of QQᵀ - 1. `stretch` is 1 + f, with
+room for the rounding of f."""
 
 from __future__ import annotations
 
