@@ -56,10 +56,10 @@ class Params:
     keep: Annotated[
         tuple[Annotated[Rule, PlainValidator(keepers.checked)], ...],
         Field(
-            description="rules that choose the keeper of a cluster; each rule decides if earlier rules tie: "
+            description="rules that choose the keeper of a cluster; a rule counts only where all earlier rules tie: "
             "resolution, metadata, original, avoid, live, oldest, newest, taken, companions, bytes, format, sharpness, "
-            "path, {avoid: [patterns]}, {folder: [patterns]}, {format: [names]}, {path: shallowest}, shortest or "
-            "deepest, package.module:function"
+            "path, {avoid: [patterns]}, {folder: [patterns]}, {format: [names]}, "
+            "{path: shallowest, shortest, deepest or alphabetical}, package.module:function"
         ),
     ] = keepers.DEFAULT
     dismissed: Annotated[

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Return runs in ./outputs, configs and folders that begin with `incomplete`."""
+    """Return the runs in ./outputs, the configs and the folders whose names begin with `incomplete`."""
     found = [str(run) for run in runs_here()]
     return [*dict.fromkeys([run for run in found if run.startswith(incomplete)] + configs(ctx, param, incomplete))]
 

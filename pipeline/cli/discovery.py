@@ -11,7 +11,7 @@ from pipeline.machine.installation import DISTRIBUTION, installed
 from pipeline.messages.errors import ConfigError
 
 GROUP = "fast_diff.commands"
-"""Entry point group of the packages of commands; each of their modules with a `COMMAND` declares a command."""
+"""Entry point group that names the packages of commands. Each module with a `COMMAND` declares a command."""
 
 
 def packages() -> list[Any]:

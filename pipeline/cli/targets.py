@@ -38,7 +38,7 @@ def runs_here() -> list[Path]:
 
 
 def names_a_run(text: str) -> bool:
-    """Return whether an argument names a run or a config, not a file of a run."""
+    """Return whether an argument names a run or a config: a URL, a folder, or a file with a suffix of CONFIGS."""
     from pipeline.store.backends.locations import protocol_of
 
     return protocol_of(text) is not None or Path(text).suffix in CONFIGS or Path(text).is_dir()

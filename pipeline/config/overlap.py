@@ -25,7 +25,7 @@ def overlaps(folder: str, inputs: Mapping[str, Sequence[str]], source: ConfigSou
 
 
 def _comparable(place: str) -> str:
-    """Return a path with links resolved, or a URL with one name for each protocol."""
+    """Return a path with links resolved, or a URL with the common name of its protocol: s3a:// becomes s3://."""
     protocol = locations.protocol_of(place)
     if protocol is None:
         return os.path.realpath(place).rstrip("/")

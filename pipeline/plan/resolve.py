@@ -92,7 +92,7 @@ class Resolver:
         return Verdict(call, Receipt(name, record.content, record.rows, record.summary))
 
     def foreseen(self, node: Node, verdict: Verdict) -> Receipt:
-        """Return the receipt of a source's task, as publishing the table will give it."""
+        """Return the receipt that a source's task will have once its table is published."""
         table = self.plan.sources[node.address]
         name = artifact_name(node.task.key, verdict.call.fingerprint, node.task.filename)
         return Receipt(name, {**(verdict.call.content or {})} | {SUMMARY: digest({})[:32]}, table.num_rows)

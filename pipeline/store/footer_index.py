@@ -53,7 +53,7 @@ class Footer(NamedTuple):
 
 
 def footer_of(record: Record, place: Place, state: State | None = None) -> Footer | None:
-    """Return an artifact's footer; None if deleted, or for an unprintable name."""
+    """Return an artifact's footer; None if the artifact was deleted, or if its name is not printable."""
     if not place.name.isprintable():
         return None
     if state is None and isinstance(place, Path):

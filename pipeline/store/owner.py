@@ -34,8 +34,8 @@ def parsed(text: bytes) -> dict[str, Any]:
 def is_alive(owner: Mapping[str, Any], since_heartbeat: Callable[[], float]) -> bool:
     """Return whether a lock's owner still runs.
 
-    The process table decides if this process and the owner share a table that shows the owner. Otherwise the heartbeat
-    decides: two hosts may have the same name, and the same PID is another process in another container."""
+    If this process shares a process table with the owner, and the table can be read, the table decides. Otherwise the
+    heartbeat decides: two hosts may have the same name, and two containers may use the same PID."""
     pid = owner.get("pid")
     if isinstance(pid, int) and all(owner.get(name) == value for name, value in _process_table().items()):
         started = _started(pid)

@@ -28,9 +28,7 @@ def regular(path: str | os.PathLike[str], flags: int) -> int:
 
 
 def check_regular(path: Path) -> None:
-    """Raise the OSError of `regular` without opening the path.
-
-    Libraries that open files themselves need this check."""
+    """Raise OSError if a path is not a regular file, without opening it: for libraries that open files themselves."""
     if not S_ISREG(path.stat().st_mode):
         raise irregular(path)
 

@@ -62,7 +62,7 @@ def unchanged(files: Sequence[str], expected: object) -> frozenset[Pair]:
 
 
 def dismissed_images(pairs: Iterable[Pair], digests: Sequence[str]) -> dict[int, set[int]]:
-    """Map each dismissed image to the images that must not match the dismissed image.
+    """Map each image of a dismissed pair to all images that must not match it.
 
     digests  digest of each image; images are numbered by their index in `digests`"""
     places: dict[str, list[int]] = {}

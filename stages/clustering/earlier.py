@@ -1,8 +1,8 @@
 """Find the distances inside clusters that an earlier artifact holds.
 
-The diameter of a cluster follows from the thumbnails of its images alone, and the distance to the keeper from two
-thumbnails: other rules, another threshold, and matches elsewhere change neither. Therefore a diameter is copied if the
-same images form a cluster as before, and a distance if the cluster also has the same keeper.
+The diameter of a cluster depends on the thumbnails of its images alone. The distance of an image to its keeper depends
+on two thumbnails alone. A diameter is copied if the same images formed a cluster in the earlier artifact; a distance is
+copied if that cluster also had the same keeper.
 
 With metric mse, recorded matches count as distances inside clusters. If some of these rows were not measured
 (`pairs.same_hash: zero` records 0 instead), nothing is copied."""

@@ -37,7 +37,7 @@ def folders_of(paths: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def less_live(folders: Sequence[str], family: Ints, best: Mask, images: Mapping[str, int]) -> Ints:
-    """Return how many folders of an image's family rank above its folder, int64 (n,).
+    """Return how many folders of an image's family rank above the image's folder, int64 (n,).
 
     folders  the folder of each image
     family   number of each image's connected component of matches

@@ -30,17 +30,17 @@ Ints = NDArray[np.int64]
 
 
 class Block:
-    """One block: table, hash numbers, rule classes, groups of identical images.
+    """The images of one block, with the numbers that decide which of them are compared.
 
     table           rows of the index, in path order
-    settled         images of which no two are compared, bool (n,); None: no such images
+    settled         reference images, no two of which are compared, bool (n,); None: no such images
     kind            only images of equal kind are compared, int64 (n,)
     folder          only images of different folders are compared, int64 (n,); None: the rules ignore folders
     hashes          numbers of the hashes in each turn, int64 (n, 4), or (n, 8) with the mirror; None: the rules ignore
                     hashes
     representative  position of the representative of each image, int64 (n,)
     turn            turn to the group's common form, int64 (n,)
-    unchanged       turns that leave the image unchanged, as bits, uint8 (n,)"""
+    unchanged       bit mask of the turns that leave the image unchanged, uint8 (n,)"""
 
     def __init__(
         self, table: pa.Table, comparison: Comparison, numbers: Mapping[str, Ints], references: Sequence[str]
@@ -194,7 +194,9 @@ def _codes_within(strings: pa.ChunkedArray) -> Ints:
 
 
 def _codes(tables: Sequence[pa.Table], names: Sequence[str]) -> list[Ints]:
-    """Return a number for each string, equal for equal strings: for each table int64 (rows, names)."""
+    """Number the strings of the columns `names`: int64 (rows, names) for each table.
+
+    Equal strings have equal numbers, across columns and tables."""
     chunks = [table[name].combine_chunks() for table in tables for name in names]
     flat = np.asarray(pa.concat_arrays(chunks).dictionary_encode().indices.to_numpy(), np.int64)
     ends = np.cumsum([len(chunk) for chunk in chunks])

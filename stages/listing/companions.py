@@ -49,7 +49,7 @@ class CompanionRules:
 
     def __init__(self, patterns: Iterable[str]) -> None:
         self._endings: dict[bytes, list[tuple[bool, bytes]]] = {}
-        """Whether a pattern begins with <name>, and the pattern's ending, by the last extension of the ending."""
+        """Patterns by the last extension of their ending: whether the pattern begins with <name>, and the ending."""
         patterns = tuple(patterns)
         self._takeout = TAKEOUT in patterns
         if self._takeout:
@@ -123,7 +123,10 @@ class FoundCompanions:
         return fits and not (self._ignore and self._ignore(entry))
 
     def add(self, folder: bytes, paths: Sequence[bytes], others: Sequence[bytes]) -> None:
-        """Add the companions among the names `others` of images in the same folder."""
+        """Add the companions of images in one folder.
+
+        paths   paths of the images
+        others  names of the other files in the folder"""
         if others:
             images = [path.rpartition(b"/")[2] for path in paths]
             for name, names in self._rules.of(images, others).items():

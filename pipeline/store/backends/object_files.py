@@ -30,7 +30,7 @@ class ObjectFiles:
         self._footers: dict[str, bytes] = {}
 
     def _below(self, folder: str) -> Mapping[str, Entry]:
-        """Return entries by name relative to the run's folder: all entries in `folder`, perhaps others, too."""
+        """Return the entries in `folder`, and perhaps further entries, by name relative to the run's folder."""
         top = "" if self._listed else folder
         if top not in self._listings:
             found = below(self._folder / top if top else self._folder)

@@ -29,7 +29,7 @@ EMPTY = (
     b"</rdf:RDF>\n</x:xmpmeta>\n"
 )
 UNKNOWN = ("Unknown file type", "File format error", "File is empty")
-"""Errors of files that can't hold metadata that exiftool reads."""
+"""Errors of exiftool for files that can't hold metadata."""
 TAGS = (
     *("XMP-dc:Description", "XMP-dc:Subject", "XMP-xmp:Rating", "XMP-iptcExt:PersonInImage"),
     *("XMP-mwg-rs:RegionName", "XMP-MP:RegionPersonDisplayName", "IPTC:Caption-Abstract", "IPTC:Keywords"),
@@ -67,7 +67,7 @@ def read(paths: Sequence[Path]) -> list[Mapping[str, Any]]:
         tags = [f"-{tag}" for tag in TAGS]
         output = _run(["-json", "-n", "-G1", "-a", "-charset", "iptc=utf8", *tags, "-@", "names"], folder, (0, 1))
     try:
-        every = json.loads(output or "[]", parse_int=str, parse_float=str, parse_constant=str)  # texts as written
+        every = json.loads(output or "[]", parse_int=str, parse_float=str, parse_constant=str)  # no rounding
         found = {each.pop("SourceFile"): each for each in every}
     except (ValueError, KeyError, AttributeError) as error:
         raise ActRefused("exiftool gives no JSON") from error

@@ -22,7 +22,7 @@ from stages.listing.path_text import show
 NONE = "no kept image is present and unchanged"
 SECOND = 10**9
 Trait: TypeAlias = tuple[str | int, ...]
-"""A kind of facts, and these facts about a file; two paths with an equal trait may lead to one file."""
+"""The name of a kind of facts, and these facts about a file. Paths with equal traits may lead to one file."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class KeptImage:
                 now = _look(path)
                 if now != state and not (
                     now[:4] == state[:4] and now[:2] == removed[:2]
-                ):  # a hard link's ctime changes
+                ):  # making or removing a hard link changes the ctime
                     raise ActRefused(
                         f"the kept image {one_line(show(os.fsencode(path)))} changed when this file was moved"
                     )

@@ -1,7 +1,7 @@
 """Print lines while files change.
 
-If the reader of the output ends early, the command still does the remaining files, and later output goes to standard
-error."""
+If the reader of the output ends early, the command still handles the remaining files, and later output goes to
+standard error."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class JoinedMatches:
     runs: tuple[MetricRun, MetricRun]
 
     def count(self, finder: str) -> int:
-        """Return how many matches `found_by` ascribes to a finder."""
+        """Return the number of matches with this value of `found_by`."""
         return int((self.rows["found_by"] == finder).sum())
 
 

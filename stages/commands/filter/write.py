@@ -61,7 +61,7 @@ class FilterCounts:
     notes: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the counts as data for JSON."""
+        """Return the counts as plain data."""
         plain = asdict(self)
         return plain | {name: _counts(getattr(self, name)) for name in ("members", "rows")}
 

@@ -1,4 +1,4 @@
-"""Tell which folder's images are in which other folder.
+"""List folders whose images are also in other folders.
 
 lines.py   contained folders and pairs of folders, as text
 """

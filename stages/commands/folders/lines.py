@@ -34,7 +34,7 @@ class SharingFolders:
 
 
 def chosen(results: Results, a: str | None, b: str | None) -> SharingFolders:
-    """Return the pairs of two folders, of one folder with any other, or all.
+    """Return the pairs of two folders, or of one folder with any other folder, or all pairs.
 
     Raises ConfigError."""
     pairs = results.folders()

@@ -1,8 +1,8 @@
 """Refuse every request that does not come from the review's own page.
 
-    Host            must name this server on loopback: a name that an attacker's DNS points here is refused
-    path            begins with a random prefix, to which the cookie is limited: cookies do not know ports, and a
-                    server on another port must not receive the secret
+    Host            must name this server on loopback: an attacker's DNS may give another name this address
+    path            begins with a random prefix, to which the cookie is limited: a browser sends a cookie to every port
+                    of a host, and a server on another port must not receive the secret
     secret          is in the address that the command prints, and afterwards in a cookie: HttpOnly, SameSite=Strict
     Sec-Fetch-Site  must be same-origin: pages on other ports of this machine are of the same site, so browsers send
                     the cookie with the requests of such pages

@@ -89,7 +89,7 @@ def _input(name: str) -> str:
         shown = one_line(show(os.fsencode(name)))
         raise ConfigError(f"{shown}: a name that is not UTF-8 can't be an argument; name the file's folder instead")
     if not os.path.lexists(name) and name.startswith("~"):
-        return name  # in quotes, so that the shell has not expanded it
+        return name  # the shell expands no ~ in quotes
     if not os.path.exists(name):  # noqa: PTH110  # False for a name that is too long
         if expanded(name) != [name]:
             return os.path.abspath(name)  # noqa: PTH100  # a pattern in quotes

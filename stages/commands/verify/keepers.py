@@ -96,7 +96,7 @@ def _order(run: Recorded, rules: list[tuple[str, Any]], families: list[Family]) 
 def _oldest(shared: bool) -> RuleKey:
     """Return the key of the rule `oldest`.
 
-    shared  the earliest date among files with the same bytes counts for all these files"""
+    shared  whether all files with the same bytes count as old as the oldest of these files"""
 
     def key(image: Image, family: Family) -> Any:
         same = [each["mtime_ns"] for each in family if each["digest"] == image["digest"]] if shared else []
@@ -112,8 +112,9 @@ def _taken(image: Image) -> int:
 def _live(run: Recorded, keys: Mapping[str, list[Any]], families: list[Family]) -> dict[str, Any]:
     """Return the sort key of the rule `live` for each image, by path.
 
-    The key is a tuple with an entry for each folder level at which the paths of the image's family differ: minus the
-    number of images in the folder of this level that have no equally good copy in another folder."""
+    The key is a tuple with one number for each folder level at which the paths of the image's family differ. To count
+    for a folder, an image must have no equally good copy in another folder. The number is minus the count of such
+    images in and below the image's folder at this level."""
     folders = [path.rpartition("/")[0] for path in run.images.paths.to_pylist()]
     own = Counter(folders)
     for family in families:
@@ -138,9 +139,11 @@ def _steps(
 ) -> tuple[int, ...]:
     """Return minus the number of images for each level at which a folder's path differs from another path in `split`.
 
+    parts        the folder's path
+    split        paths of all folders of the family
     within, own  number of images by folder, with and without subfolders
 
-    The last level is the first level at which another path has the same number of images."""
+    The tuple ends at the first level at which another path has the same number of images."""
 
     def count(other: tuple[str, ...], end: int) -> int:
         return within[other[:end]] if len(other) >= end else own["/".join(other)]

@@ -26,17 +26,17 @@ Sides = tuple[tuple[Floats, VectorMap], tuple[Floats, VectorMap]]
 PROBED = 512
 """Number of vectors per side from which the share of near pairs is estimated."""
 CROWDED = 30
-"""Number of near pairs for each projected vector from which WIDE directions save time."""
+"""Number of near pairs per projected vector above which WIDE directions save time."""
 
 
 @dataclass(frozen=True)
 class Space:
-    """The vectors of a metric: their greatest distance for a match, their turns, their invariants.
+    """What the filters know about the vectors of a metric: greatest distance of a match, turns, invariants.
 
-    squared     the greatest squared distance of the vectors of a match, before any rounding; a pair beyond this
+    squared     greatest squared distance of the vectors of a match, before any rounding; a pair with a greater
                 distance in every turn is not a match
     orders      int64 (turns, d): the columns orders[k] of a row are the image's vector in the turn COMPARED[turns][k]
-                of `measure/turns.py`; the columns of one turn are contiguous, in some order
+                of `measure/turns.py`; orders[k] is a permutation of one contiguous range of columns
     invariants  maps rows, float32 (m, d'), to invariants under all turns, float64 (m, d''); the distance of two
                 invariants is at most the distance of the images in any turn; None: each turn is compared separately"""
 
@@ -125,7 +125,7 @@ class Pass:
     symmetric: bool
 
     def cut(self, directions: int) -> np.float32:
-        """Return the greatest squared distance along `directions` with which a pair passes."""
+        """Return the greatest squared distance, along this number of `directions`, at which a pair passes."""
         return slack.cut(self.squared, self.left.norm, self.right.norm, directions)
 
 
@@ -143,7 +143,7 @@ class Prepared:
 
     @property
     def cut(self) -> np.float32:
-        """Return the greatest squared distance of whole vectors with which a pair passes."""
+        """Return the greatest squared distance of whole vectors at which a pair passes."""
         return slack.cut(
             self.space.squared, largest_norm(self.left), largest_norm(self.right), self.space.orders.shape[1]
         )
@@ -179,7 +179,7 @@ def prepare(left: Floats, right: Floats, space: Space, names: tuple[BlockName, B
 
 
 def _shared_keys(names: tuple[BlockName, BlockName], view: int, sides: Sides) -> tuple[Keys, Directions]:
-    """Return the keys of both sides along the directions of all block pairs, and these directions."""
+    """Return the keys of both sides along the directions that all block pairs share, and these directions."""
     while True:
         left, before = projected(names[0], 0, *sides[0])
         right, directions = projected(names[1], view, *sides[1])

@@ -119,9 +119,9 @@ class Act:
         return not self.dropped and all(folder.stat(name) is None for folder, name in self.temporaries())
 
     def taken(self, aside: bool = True) -> ActRefused:
-        """Return the error that another file has this file's name.
+        """Return the error for an act whose file's name belongs to another file now.
 
-        `aside`: the bytes of this file are at the temporary name."""
+        aside  whether the bytes of the act's file are at the temporary name"""
         reason = "another file has the name now"
         return ActRefused(
             f"{reason}; the bytes of the original file are in {self.path.parent / self.temporary}" if aside else reason

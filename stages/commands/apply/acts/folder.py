@@ -27,9 +27,9 @@ Version: TypeAlias = tuple[int, int, int, int]
 
 PIECE = 1 << 20
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
-"""Errors of file systems that can't make or forbid hard links, but can rename."""
+"""Errors of file systems that can rename files, but can't make hard links, or forbid them."""
 NO_SYNC = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF)
-"""Errors where a file system can't sync folders; a disk that became read-only counts as failing."""
+"""Errors of file systems that can't sync folders. A disk that became read-only fails with another error."""
 RENAME_NOREPLACE = 1
 
 

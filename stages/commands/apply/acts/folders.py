@@ -27,7 +27,7 @@ class Folders(contextlib.AbstractContextManager["Folders"]):
                 sync_folder(path)
 
     def close(self) -> None:
-        """Close all folders; stale ones are synced once, on exit."""
+        """Close all folders; sync the folders with removed names once."""
         for folder in self._open.values():
             os.close(folder.descriptor)
             if folder.loose or folder.stale:
@@ -35,7 +35,7 @@ class Folders(contextlib.AbstractContextManager["Folders"]):
         self._open.clear()
 
     def find(self, path: Path) -> Folder | None:
-        """Return the open folder at a path, None where there is none. Raises OSError."""
+        """Return the open folder at a path; None if no folder is there. Raises OSError."""
         if path not in self._open:
             try:
                 self._open[path] = Folder(path, os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))

@@ -19,9 +19,7 @@ from stages.listing.companions import stem_of
 
 
 class DryRunChecks:
-    """Checks of acts.
-
-    Earlier acts count with the disk space and the names that they take."""
+    """Checks before acts. Disk space and names that earlier acts will take count as taken."""
 
     def __init__(self, action: str, to: Path | None) -> None:
         self._action = action
@@ -31,7 +29,7 @@ class DryRunChecks:
         self._taken: set[Path] = set()
 
     def check(self, path: Path, found: os.stat_result, keeper: Path) -> None:
-        """Raise ActRefused where the act would certainly fail. Changes no file."""
+        """Raise ActRefused if the act would certainly fail. Changes no file."""
         places = {"the folder": path.parent}
         if self._to:
             places["--to:"] = nearest_existing((self._to / path.relative_to("/")).parent)
@@ -56,9 +54,9 @@ class DryRunChecks:
         self._room[device] = free - needed, block
 
     def places(self, paths: Sequence[Path]) -> list[Path | None]:
-        """Return the new paths of an image and its companions, which keep what their names begin with.
+        """Return the new paths of an image and its companions; the common beginning of their names stays common.
 
-        None: `entry` chooses the path."""
+        The result holds None for each path that `entry` chooses."""
         if not self._to or len(paths) == 1:
             return [None] * len(paths)
         image = self._to / paths[0].relative_to("/")

@@ -95,7 +95,7 @@ class Move(Act):
 
 
 def carry(source: Folder, target: Folder, name: str, entry: Mapping[str, Any]) -> None:
-    """Link a file into another folder; without hard links rename, across disks copy.
+    """Link a file into another folder. Without hard links, rename the file; to another disk, copy the file.
 
     Raises ActRefused, OSError."""
     if target.stat(name) is not None:
@@ -107,7 +107,7 @@ def carry(source: Folder, target: Folder, name: str, entry: Mapping[str, Any]) -
         if error.errno not in (*NO_LINKS, errno.EXDEV):
             raise
         if error.errno == errno.EXDEV or not _renamed(source, target, name):
-            source.sync()  # else a power cut may leave the file under its old name, and the copy
+            source.sync()  # otherwise a power cut may leave both the copy and the file under its old name
             copy(source, name, target, name)
             if not target.is_whole(name, entry["bytes"], entry["digest"]):
                 place = target.path / name

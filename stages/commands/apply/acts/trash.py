@@ -38,7 +38,7 @@ def place_in(trash: Path, path: Path, is_taken: Callable[[Path], bool]) -> Path:
 
 
 def trash_for(path: Path) -> Path:
-    """Return the user's trash if on the file's disk, else the trash of that disk.
+    """Return the user's trash if it is on the file's disk, else the trash of the file's disk.
 
     Raises OSError."""
     device = path.lstat().st_dev
