@@ -19,7 +19,7 @@ PINNED: dict[str, tuple[int, str]] = {
     "embed": (1, "10eb34121d2226d1"),
     "index": (2, "cfb2fafd111295ba"),
     "pairs": (4, "30a2cd148925dcd9"),
-    "cluster": (9, "ac2ab040f3577a06"),
+    "cluster": (9, "39f15caee1e8b5d0"),
     "plot": (17, "bdc23612a4fee699"),
 }
 
