@@ -18,6 +18,7 @@ from pipeline.store.lock import RunLock
 from stages import pairs, scan
 from stages.commands.check import lender
 from stages.commands.results.tables import Results
+from stages.comparing.thumbnails import _cached as cache
 from tests.end_to_end.driver import LONG_AGO, Project, make_image, make_images
 
 OLD = 30
@@ -285,6 +286,7 @@ def test_damaged_thumbnails_of_the_run_are_an_error_and_are_not_made_again(
     data = bytearray(thumbnails.read_bytes())
     data[1_000:-20_000:500] = bytes(byte ^ 1 for byte in data[1_000:-20_000:500])
     thumbnails.write_bytes(data)
+    cache.clear()  # as in a process of its own
     gate = Gate(project, capsys)
     gate.check(tmp_path / "new.jpg", code=1)
     assert gate.work.decoded() == 1

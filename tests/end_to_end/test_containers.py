@@ -85,6 +85,7 @@ def test_containers_in_a_folder_are_opened_on_demand(project: Project) -> None:
     assert project.record()["images"]["total"] == 2 * COUNT
 
 
+@pytest.mark.slow
 def test_broken_images_are_rows_with_a_code(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     whole, cut, wrong = packed(project, ("tar", "tar", "zip"))
     cut.write_bytes(cut.read_bytes()[:20_000])
@@ -199,6 +200,7 @@ def test_a_container_may_be_a_reference(project: Project) -> None:
     assert clusters["reference"].sum() == 1
 
 
+@pytest.mark.slow
 def test_a_folder_whose_name_ends_like_a_container(project: Project) -> None:
     """The names of folders may hold an exclamation mark."""
     folder = project.folder / "party!"
@@ -217,6 +219,7 @@ def test_a_folder_whose_name_ends_like_a_container(project: Project) -> None:
     assert main(["apply", str(plan), "--action", "report"]) == 0
 
 
+@pytest.mark.slow
 def test_a_deflated_zip_and_trust_in_bytes(project: Project) -> None:
     images = sorted((project.folder / "images").iterdir())
     box = pack(project.folder / "a.zip", {path.name: path.read_bytes() for path in images}, zipfile.ZIP_DEFLATED)

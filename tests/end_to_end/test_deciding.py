@@ -141,6 +141,7 @@ def keepers(opened: Opened) -> list[str]:
     return [str(path) for path in opened.run("view.found.map(cluster => pathOf(keeperOf(cluster)))")]
 
 
+@pytest.mark.slow
 def test_a_rule_previews_its_changes_and_is_one_undo_step(opened: Opened, project: Project) -> None:
     phone = str(project.folder / "images" / "phone")
     before = keepers(opened)
@@ -167,6 +168,7 @@ def test_a_rule_previews_its_changes_and_is_one_undo_step(opened: Opened, projec
     assert opened.run("choice.size") == 0
 
 
+@pytest.mark.slow
 def test_a_rule_applies_to_listed_or_selected_clusters(opened: Opened, project: Project) -> None:
     phone = str(project.folder / "images" / "phone")
     opened.page.fill("#size", "3")
@@ -186,6 +188,7 @@ def test_a_rule_applies_to_listed_or_selected_clusters(opened: Opened, project: 
     assert sum("/phone/" in path for path in keepers(opened)) == 2
 
 
+@pytest.mark.slow
 def test_skipped_clusters_are_left_alone_by_rules(opened: Opened, project: Project) -> None:
     opened.run("toggleSkip(0), toggleDismissed(1)")
     assert f"{CLUSTERS - 2} clusters would change" in rule(opened, "prefer", str(project.folder / "images" / "phone"))
@@ -209,6 +212,7 @@ def test_filters_are_in_the_address(opened: Opened) -> None:
     assert opened.run("view.columns") == 2
 
 
+@pytest.mark.slow
 def test_the_threshold_is_a_logarithmic_scale(opened: Opened) -> None:
     assert opened.run("thresholdOf(400)") == opened.run("data.limit") == 200
     assert opened.run("thresholdOf(300)") == pytest.approx(20)
@@ -311,6 +315,7 @@ def brightness(opened: Opened) -> float:
     return sum(value * count for value, count in enumerate(picture.histogram())) / (120 * 120)
 
 
+@pytest.mark.slow
 def test_a_table_marks_what_differs(opened: Opened) -> None:
     opened.run("go(1); openCompare()")
     press(opened, "m")
@@ -321,6 +326,7 @@ def test_a_table_marks_what_differs(opened: Opened) -> None:
     assert rows["folder"][0] == "differs"
 
 
+@pytest.mark.slow
 def test_a_choice_is_undone_while_comparing(opened: Opened) -> None:
     opened.run("go(1); openCompare()")
     keep = opened.page.get_by_role("switch", name="keep (x)")
@@ -338,6 +344,7 @@ def test_a_choice_is_undone_while_comparing(opened: Opened) -> None:
 # ---- why, and sets
 
 
+@pytest.mark.slow
 def test_every_kept_image_has_a_reason(opened: Opened, project: Project) -> None:
     reasons = dict(load_run(project.run_folder).clusters().query("keeper")[["path", "reason"]].to_numpy())
     said = opened.run(
@@ -351,6 +358,7 @@ def test_every_kept_image_has_a_reason(opened: Opened, project: Project) -> None
     assert set(opened.run(why.format(2))) == {"not a duplicate"}
 
 
+@pytest.mark.slow
 def test_camera_data_say_which(browser: Any, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0110] = "Camera"
@@ -363,6 +371,7 @@ def test_camera_data_say_which(browser: Any, tmp_path: Path) -> None:
         assert opened.page.inner_text("#rows li.keeper .why") == "only this image has GPS and camera"
 
 
+@pytest.mark.slow
 def test_the_page_lists_metadata_that_the_keeper_lacks(browser: Any, tmp_path: Path) -> None:
     project = Project(tmp_path)
     large = make_image(tmp_path / "images" / "large.jpg", 1)

@@ -69,6 +69,7 @@ def test_a_grown_folder_gives_the_results_of_a_fresh_run(project: Project) -> No
         assert [path.read_bytes() for path in made] == [path.read_bytes() for path in fresh]
 
 
+@pytest.mark.slow
 def test_the_models_content_counts_and_not_its_place(project: Project) -> None:
     assert project.run() == 0
     first = found(project)
@@ -92,6 +93,7 @@ def test_a_relative_model_is_found_from_anywhere(project: Project, monkeypatch: 
     assert main(["check", str(project.folder / "images" / "05.jpg"), "--against", str(project.run_folder)]) == 0
 
 
+@pytest.mark.slow
 def test_without_embedding_the_stage_leaves_nothing(project: Project) -> None:
     plain = Project(project.folder, project.config | {"pairs": {}, "run": "plain"})
     assert plain.run() == 0
@@ -133,6 +135,7 @@ def test_commands_after_the_run(project: Project, capsys: pytest.CaptureFixture[
     assert "turned.png" in page
 
 
+@pytest.mark.slow
 def test_strict_minds_images_without_a_vector(project: Project) -> None:
     assert project.run(options=("--quiet", "--strict")) == 1
     (project.folder / "images" / "black.png").unlink()

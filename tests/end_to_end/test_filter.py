@@ -88,6 +88,7 @@ def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
     }
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize("ending", ["tar", "tar.gz", "tar.bz2", "tar.xz", "zip"])
 def test_members_that_stay_keep_order_bytes_and_companions(
     ending: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -189,6 +190,7 @@ def test_a_plan_lists_the_files_to_remove(tmp_path: Path, capsys: pytest.Capture
     assert "expected a plan of this run" in capsys.readouterr().err
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("reference", [True, False])
 def test_a_planted_leak_is_removed_and_a_second_run_finds_none(
     reference: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]

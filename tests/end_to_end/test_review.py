@@ -108,6 +108,7 @@ def test_images_are_served_by_number(one: Served) -> None:
         assert one.get(name).status == 200, name
 
 
+@pytest.mark.slow
 def test_facts_name_lens_profile_and_companions(own: Project) -> None:
     path = own.folder / "images" / "1.jpg"
     exif = Image.Exif()
@@ -363,6 +364,7 @@ def test_dismissals_are_saved_for_the_next_run(own: Project) -> None:
         assert len(file.read_text().splitlines()) == 3, "pairs that are on the page no more stay"
 
 
+@pytest.mark.slow
 def test_two_windows(own: Project) -> None:
     with served(own.run_folder) as server:
         assert server.decide(["choice", 0, True], label="first").json["revision"] == 1
@@ -375,6 +377,7 @@ def test_two_windows(own: Project) -> None:
         assert server.state()["redo"] == "second"
 
 
+@pytest.mark.slow
 def test_undo_and_redo_without_end(own: Project) -> None:
     with served(own.run_folder) as server:
         for n in range(30):
@@ -591,6 +594,7 @@ def test_metadata_are_merged_and_taken_back(
         assert files(own) == before
 
 
+@pytest.mark.slow
 def test_without_exiftool_no_metadata_are_merged(own: Project, tmp_path: Path) -> None:
     with served(own.run_folder, environment={"PATH": "/nowhere"}, quiet=True) as server:
         assert server.state()["unmergeable"].startswith("exiftool is not installed")
@@ -654,7 +658,7 @@ def test_a_changed_file_is_left_alone(own: Project, tmp_path: Path) -> None:
         assert server.ended()["outcome"]["files"] == CLUSTERS - 1
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_a_server_killed_while_it_acts_is_undone(tmp_path: Path, seed: int) -> None:
     project, count = Project(tmp_path / "own", {"partition": {"images": "auto", "block": "auto"}}), 120
@@ -720,6 +724,7 @@ def test_a_report_of_another_version_or_of_others_is_refused(own: Project, capsy
     assert "no report" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_browser_gets_a_file_that_only_its_user_can_read(own: Project, tmp_path: Path) -> None:
     opener, seen = tmp_path / "browser", tmp_path / "seen"
     opener.write_text(

@@ -163,6 +163,7 @@ def test_a_review_continues_after_kill_9(own: Project, context: Any, browser: An
         other.close()
 
 
+@pytest.mark.slow
 def test_dry_run_apply_and_undo_on_the_page(own: Project, context: Any, tmp_path: Path) -> None:
     before = files(own)
     with served(own.run_folder) as server:

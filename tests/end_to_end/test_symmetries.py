@@ -87,6 +87,7 @@ def project(folder: Path, name: str, rotations: bool = True) -> Project:
     return Project(folder, config)
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize("rotations", [True, False])
 @pytest.mark.parametrize("name", METRICS)
 def test_matches_are_those_of_a_naive_reference(name: str, rotations: bool, tmp_path: Path) -> None:
@@ -110,6 +111,7 @@ def test_matches_are_those_of_a_naive_reference(name: str, rotations: bool, tmp_
     assert len([1 for a, b in expected if a.startswith("turn") and b.startswith("turn")]) == (28 if rotations else 4)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("name", METRICS)
 def test_check_and_plan_name_the_turn(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = project(tmp_path, name)

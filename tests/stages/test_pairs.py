@@ -57,7 +57,7 @@ def test_two_sets(shape: tuple[int, ...], threshold: float | None, mirror: bool)
     assert artifact.summary == ledger
 
 
-@pytest.mark.quick(8)
+@pytest.mark.quick(4)
 @pytest.mark.usefixtures("path")
 @pairwise(
     indirect=("path",),
@@ -162,7 +162,7 @@ def placed(pictures: Sequence[Picture], by: int) -> list[Picture]:
     ]
 
 
-@pytest.mark.quick(8)
+@pytest.mark.quick(4)
 @pytest.mark.usefixtures("path")
 @pairwise(
     indirect=("path",),
@@ -227,7 +227,7 @@ def test_a_block_pair_that_is_ruled_out_reads_no_thumbnail(
     assert artifact.summary["skipped_by_rule"] == artifact.summary["pairs_total"] == len(pictures[0]) ** 2
 
 
-@pytest.mark.quick(5)
+@pytest.mark.quick(3)
 @pytest.mark.usefixtures("path")
 @pairwise(
     indirect=("path",),
@@ -300,6 +300,7 @@ def test_copies_are_compared_once() -> None:
     assert set(artifact.rows_["turns"].to_pylist()) == {0b1111}
 
 
+@pytest.mark.slow
 def test_more_images_than_a_tile() -> None:
     """Rows are sorted, whatever tile they come from; some matches span tiles, some are near the threshold."""
     shape = (4, 4, 1)

@@ -113,6 +113,7 @@ def test_no_color_is_kept_to(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     assert "\x1b" not in asked(capsys, "--help")
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("command", ["--help", "show --help", "config --schema"])
 def test_a_closed_pipe_is_no_error(command: str) -> None:
     """Output is buffered, as it is for users, or written at once."""

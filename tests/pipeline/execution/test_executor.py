@@ -64,6 +64,7 @@ def test_no_call_begins_after_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
         going.wait(10)
 
     monkeypatch.setattr(executor, "run_task", run)
+    monkeypatch.setattr(executor, "LAST_CALLS", 0.1)
     threads = ThreadsExecutor(1)
     threads.submit([["first"], ["second"]])  # type: ignore[list-item]
     end = time.monotonic() + 10

@@ -133,7 +133,7 @@ def apart(one: bytes, other: bytes) -> float:
     return float(np.square(next(values) - next(values)).sum()) / 64**2
 
 
-@pytest.mark.quick(6)
+@pytest.mark.quick(3)
 @pairwise(kind=("JPEG", "PNG", "WEBP", "JPEG2000"), orientation=(1, 6, 7), fast=(True, False))
 def test_a_framed_copy_has_the_thumbnail_of_the_picture(kind: str, orientation: int, fast: bool) -> None:
     """Decoded in full or reduced, landscape or portrait; the box is in pixels of the upright image."""

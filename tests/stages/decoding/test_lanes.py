@@ -253,6 +253,7 @@ def test_the_decoding_of_a_file_does_not_depend_on_equal_files(tmp_path: Path) -
             assert became(seen) == (as_tiff if name.endswith("tif") else as_raw), order
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(("phase", "problem"), [("read", problems.SLOW), ("decode", problems.TIMEOUT)])
 def test_slow_storage_is_distinguished_from_a_slow_decoder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str, problem: problems.Problem

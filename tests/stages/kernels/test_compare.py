@@ -698,7 +698,7 @@ def limits(found: np.ndarray, turns: int) -> list[int]:
     return sorted({max(0, each + by) for each in exactly for by in (-1, 0, 1)})
 
 
-@pytest.mark.quick(8)
+@pytest.mark.quick(5)
 @pytest.mark.parametrize("name", [*DEVICES, "tiles"])
 @pytest.mark.parametrize(
     ("shape", "grid"), [((5, 5, 1), 4), ((13, 13, 3), 4), ((16, 16, 1), 8), ((50, 50, 1), 4), ((50, 50, 1), 16)]
@@ -743,6 +743,7 @@ def thinned(found: np.ndarray, grid: int, turns: int, limit: int, given: int = 2
     return [set(zip(*np.nonzero(bits >> turn & 1), strict=True)) for turn in range(turns)]
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize(
     ("shape", "grid"), [((13, 13, 3), 8), ((16, 16, 1), 8), ((50, 50, 3), 8), ((50, 50, 1), 16), ((24, 17, 4), 16)]
 )

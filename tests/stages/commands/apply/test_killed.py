@@ -129,7 +129,7 @@ def test_wherever_it_is_killed_no_file_is_lost_and_all_can_be_taken_back(
     assert steps > 10
 
 
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("way", WAYS)
 def test_wherever_undo_is_killed_no_file_is_lost_and_it_can_be_done_again(
     way: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

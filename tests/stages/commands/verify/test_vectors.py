@@ -45,6 +45,7 @@ def project(folder: Path, name: str) -> Project:
     return Project(folder, {"pairs": pairs})
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("name", METRICS)
 def test_a_correct_run_is_found_correct(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = project(tmp_path, name)

@@ -128,7 +128,7 @@ TWO_SETS = (
 """Variants that are also checked with two sets; the other variants do not depend on the number of sets."""
 
 
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(("variant", "sets"), [*product(VARIANTS, ["a"]), *product(TWO_SETS, ["ab"])])
 def test_a_sound_run_is_all_right(tmp_path: Path, variant: str, sets: str) -> None:
     project = finished(tmp_path, sets, VARIANTS[variant])
@@ -480,6 +480,7 @@ def test_a_wrong_identity_is_found(folder: Path) -> None:
     assert found.keys() >= {"matches", "random", "clusters"}  # and the ledger, if a copy lies in the block
 
 
+@pytest.mark.slow
 def test_without_a_threshold_a_missing_row_is_counted(tmp_path: Path) -> None:
     """No other check would find the missing row if no pair is sampled."""
     run = finished(tmp_path, "a", VARIANTS["every pair"]).run_folder
